@@ -1,0 +1,1 @@
+"""Users, tokens, throttles: the lowest floor."""

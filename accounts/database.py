@@ -1,0 +1,86 @@
+"""Database work for coroutines: in a few threads of its own.
+
+Outside requests Django runs all async ORM calls in one thread, where a hundred turns
+would wait for each other.
+"""
+
+import asyncio
+import functools
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from typing import ParamSpec, TypeVar
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, connection
+
+logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# Seconds between tries while the database is away.
+_WAITS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
+
+# A connection that was not used for so long is asked whether it still lives (seconds).
+_TRUSTED = 1.0
+
+
+class _Thread(threading.local):
+    """What each of the threads knows of its connection."""
+
+    used = 0.0
+
+
+_thread = _Thread()
+
+
+@functools.cache
+def _threads() -> ThreadPoolExecutor:
+    """SQLite has one writer: a second thread would wait for it by sleeping, up to 100 ms.
+
+    The threads keep their connections, so they leave half of a pool to the requests.
+    """
+    options = settings.DATABASES["default"].get("OPTIONS", {})
+    workers = min(6, options["pool"]["max_size"] // 2) if "pool" in options else 1
+    return ThreadPoolExecutor(max_workers=workers, thread_name_prefix="database")
+
+
+async def in_database_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run a function that uses the ORM, in a thread that keeps its connection.
+
+    Context variables (request and turn ids of the log) are those of the caller. If the
+    caller is cancelled the function still runs to its end, so that a write is whole.
+    """
+    context = copy_context()
+
+    def work() -> T:
+        if time.monotonic() - _thread.used > _TRUSTED:
+            connection.health_check_done = False  # type: ignore[attr-defined]
+        try:
+            return function(*args, **kwargs)
+        finally:
+            _thread.used = time.monotonic()
+            if connection.errors_occurred:
+                connection.close()
+
+    loop = asyncio.get_running_loop()
+    return await asyncio.shield(loop.run_in_executor(_threads(), lambda: context.run(work)))
+
+
+async def persistently(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """``in_database_thread`` for what must outlive a restart of the database.
+
+    Tried again for up to 16 s while the database is away, so the function must be safe to
+    run twice. Raises what the last try raised.
+    """
+    for wait in _WAITS:
+        try:
+            return await in_database_thread(function, *args, **kwargs)
+        except (OperationalError, InterfaceError) as error:
+            logger.warning("database away: %s", error)
+            await asyncio.sleep(wait)
+    return await in_database_thread(function, *args, **kwargs)

@@ -1,0 +1,1 @@
+"""Conversations, memory, and the turn engine that keeps them going."""

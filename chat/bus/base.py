@@ -1,0 +1,113 @@
+"""The contract of every turn bus, and the frames that travel on it."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import msgpack
+
+Kind = Literal["started", "transcript", "text", "audio", "ended"]
+
+# How long a turn's frames can be replayed after its last one, in seconds.
+REPLAY_SECONDS = 120
+# A worker that has not been heard of for so long is lost, in seconds.
+BEAT_SECONDS = 1.0
+LOST_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One event of a turn on the bus.
+
+    Attributes:
+        attempt: Which run of the turn it comes from, from 1; a resubmitted turn starts
+            over, and frames of the lost run are stale.
+        seq: 0, 1, 2 … within the attempt, without a hole.
+        kind: ``started`` comes first and names the worker; ``ended`` comes last and says
+            no more: how it ended stands in the database by then.
+        data: Text, or MP3 bytes for ``audio``.
+    """
+
+    attempt: int
+    seq: int
+    kind: Kind
+    data: str | bytes = ""
+
+
+def encode_frames(frames: Sequence[Frame]) -> bytes:
+    """Frames as bytes, for a bus that crosses processes."""
+    packed: bytes = msgpack.packb([(f.attempt, f.seq, f.kind, f.data) for f in frames])
+    return packed
+
+
+def decode_frames(packed: bytes) -> list[Frame]:
+    """The inverse of ``encode_frames``. Raises ValueError for anything else."""
+    try:
+        return [Frame(*fields) for fields in msgpack.unpackb(packed)]
+    except TypeError as error:
+        raise ValueError("not a list of frames") from error
+
+
+class BusUnavailable(Exception):
+    """The bus cannot be reached now. What was published may be lost; the database is not."""
+
+
+class Subscription(Protocol):
+    """The frames of one turn, as one listener sees them."""
+
+    def __aiter__(self) -> AsyncIterator[Frame]:
+        """Frames in order, each once, from the first one that can still be replayed.
+
+        Ends after ``ended``, or when closed.
+        """
+        ...
+
+    async def get(self, timeout: float) -> Frame | None:
+        """The next frame; None after ``timeout`` seconds without one."""
+        ...
+
+    async def aclose(self) -> None:
+        """Stop listening."""
+        ...
+
+
+class TurnBus(Protocol):
+    """Carries frames from the worker that runs a turn to everybody who follows it.
+
+    One object a process. Subscriptions belong to the event loop they were made in;
+    ``publish`` may be called from another one.
+    """
+
+    async def subscribe(self, turn_id: int) -> Subscription:
+        """Listen to a turn from now on, after replay of what was published before.
+
+        Subscribing before the turn is handed over misses nothing. Raises BusUnavailable.
+        """
+        ...
+
+    async def publish(self, turn_id: int, frames: Sequence[Frame]) -> None:
+        """Send frames, in order. Raises BusUnavailable."""
+        ...
+
+    async def cancel(self, turn_id: int) -> None:
+        """Ask whichever worker runs the turn to stop it. Raises BusUnavailable."""
+        ...
+
+    async def serve(self, worker: str, on_cancel: Callable[[int], None]) -> None:
+        """For a worker: show that it is alive, and hear cancels, until cancelled.
+
+        ``on_cancel`` is called in the running event loop. Outlives failures of the bus.
+        """
+        ...
+
+    async def workers(self) -> list[str]:
+        """The workers that are alive. Raises BusUnavailable."""
+        ...
+
+    async def is_alive(self, worker: str) -> bool:
+        """Whether a worker was heard of within LOST_SECONDS. Raises BusUnavailable."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close connections; subscriptions end."""
+        ...

@@ -1,0 +1,1 @@
+"""The turn pipeline: ASR ▶ context ▶ LLM ▶ segments ▶ speakable text ▶ TTS. No Django."""

@@ -1,0 +1,44 @@
+"""A language model made of several: the next one answers when one fails."""
+
+from collections.abc import AsyncIterator, Mapping
+
+from chat.llm.base import (
+    Completion,
+    LanguageModel,
+    LanguageModelCapabilities,
+    Prompt,
+    TextDelta,
+)
+from voice.fallback import Chain, Policy
+
+
+class FallbackLanguageModel:
+    """Asks models in order; once a word was written, the reply stays with its writer.
+
+    Args:
+        providers: By registry name, the preferred first.
+        policy: When to ask again.
+
+    Raises:
+        ValueError: There are no providers.
+    """
+
+    def __init__(
+        self, providers: Mapping[str, LanguageModel], policy: Policy | None = None
+    ) -> None:
+        self._chain = Chain(providers, policy or Policy())
+        self.name = ",".join(providers)
+        self.capabilities = LanguageModelCapabilities(
+            offline=all(provider.capabilities.offline for provider in providers.values())
+        )
+
+    def stream(
+        self, prompt: Prompt, *, max_tokens: int, temperature: float = 0.8
+    ) -> AsyncIterator[TextDelta | Completion]:
+        """See `LanguageModel.stream`."""
+        return self._chain.run(
+            lambda _, model: model.stream(prompt, max_tokens=max_tokens, temperature=temperature)
+        )
+
+    async def aclose(self) -> None:
+        await self._chain.aclose()

@@ -1,0 +1,12 @@
+"""The project itself as an app: system checks that look across the rooms."""
+
+from django.apps import AppConfig
+
+
+class ConfigConfig(AppConfig):
+    name = "config"
+    label = "config"
+
+    def ready(self) -> None:
+        """Register the checks."""
+        from config import checks  # noqa: F401

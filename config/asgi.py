@@ -1,0 +1,24 @@
+"""The ASGI application: HTTP, sockets and the lifespan of the process."""
+
+import os
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+import django
+from channels.routing import ProtocolTypeRouter, URLRouter
+
+django.setup(set_prefix=False)
+
+from accounts.sockets import TokenAuthMiddleware  # noqa: E402
+from chat.routing import websocket_urlpatterns  # noqa: E402
+from config.bodies import BodyLimit  # noqa: E402
+from config.lifespan import Lifespan  # noqa: E402
+from config.rest import Application  # noqa: E402
+
+application = ProtocolTypeRouter(
+    {
+        "http": BodyLimit(Application()),
+        "websocket": TokenAuthMiddleware(URLRouter(websocket_urlpatterns)),
+        "lifespan": Lifespan(),
+    }
+)

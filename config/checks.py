@@ -1,0 +1,60 @@
+"""System checks of the whole installation."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning, register
+
+from chat.providers import asr_names, tts_names
+from voice.asr.registry import FACTORIES as ASR_FACTORIES
+from voice.tts.registry import FACTORIES as TTS_FACTORIES
+
+
+@register()
+def embedded_parts_in_one_process(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """The embedded broker and bus live in one process; more of them would not meet."""
+    if settings.EMBEDDED and settings.WEB_CONCURRENCY > 1:
+        return [
+            Error(
+                f"WEB_CONCURRENCY is {settings.WEB_CONCURRENCY} but REDIS_URL is not set.",
+                hint="Set REDIS_URL, or run one web process.",
+                id="liyuan.E001",
+            )
+        ]
+    return []
+
+
+@register()
+def rate_limits_on(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Nobody leaves the limits off by accident."""
+    if not settings.RATE_LIMITS:
+        return [
+            Warning(
+                "RATE_LIMITS is off: anybody may try passwords as fast as the network goes.",
+                id="liyuan.W001",
+            )
+        ]
+    return []
+
+
+@register()
+def providers_can_be_built(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """A missing or wrong setting of a provider is found at the start, not with a turn."""
+    found: list[CheckMessage] = []
+    if settings.LLM_BASE_URL and not settings.LLM_MODEL:
+        found.append(Error("LLM_BASE_URL is set but LLM_MODEL is not.", id="liyuan.E002"))
+    if settings.LLM_API_KEY and not settings.LLM_BASE_URL:
+        text = "LLM_API_KEY is set but LLM_BASE_URL is not: the offline understudy answers."
+        found.append(Warning(text, id="liyuan.W002"))
+    for prefix, names, known in (
+        ("ASR", asr_names(), ASR_FACTORIES),
+        ("TTS", tts_names(), TTS_FACTORIES),
+    ):
+        if unknown := [name for name in names if name not in known]:
+            text = f"{prefix}_PROVIDERS: unknown {', '.join(unknown)}; known: {', '.join(known)}."
+            found.append(Error(text, id="liyuan.E003"))
+        for setting in (f"{prefix}_BASE_URL", f"{prefix}_MODEL"):
+            if "openai" in names and not getattr(settings, setting):
+                text = f"{prefix}_PROVIDERS names openai but {setting} is not set."
+                found.append(Error(text, id="liyuan.E004"))
+    return found

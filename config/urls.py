@@ -1,0 +1,22 @@
+"""Where every path leads."""
+
+from django.contrib import admin
+from django.urls import include, path
+from django.views.decorators.csrf import csrf_exempt
+
+from config.health import HealthView
+
+handler404 = "config.errors.not_found"
+handler500 = "config.errors.server_error"
+
+urlpatterns = [
+    path("api/auth/", include("accounts.urls")),
+    path("api/", include("voice.urls")),
+    path("api/", include("roles.urls")),
+    path("api/", include("chat.urls")),
+    path("api/health", csrf_exempt(HealthView.as_view()), name="health"),
+    path("api/", include("config.docs")),
+    path("", include("config.pages")),
+    path("", include("uploads.urls")),
+    path("admin/", admin.site.urls),
+]

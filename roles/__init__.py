@@ -1,0 +1,1 @@
+"""The characters: roles that users write and presets that operators keep."""

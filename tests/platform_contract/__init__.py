@@ -1,0 +1,1 @@
+"""The REST contract, line by line, over real sockets against both servers."""

@@ -1,0 +1,124 @@
+"""What a loopback provider does with a request: its pace, its faults, its record."""
+
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Endpoint = Literal["chat", "transcriptions", "speech"]
+Outcome = Literal["open", "finished", "cancelled", "dropped"]
+Fault = Literal[
+    "stall_before",  # takes the request and never answers
+    "stall_first",  # sends the head of the answer, then nothing
+    "stall_middle",  # half of the answer, then silence
+    "drop_before",  # closes the socket without an answer
+    "drop_middle",  # half of the answer, then closes the socket
+    "no_finish",  # the body ends in good order, but without finish_reason and [DONE]
+    "no_done",  # finish_reason, but no [DONE]
+    "invalid_json",  # a line in the middle that is not JSON
+    "error_event",  # an error object in the middle of the stream
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast a healthy answer comes; 0 means at once.
+
+    Attributes:
+        asr_ms: Until the transcript, from the end of the upload.
+        llm_first_ms: Until the first token.
+        tokens_per_second: Of the tokens after it.
+        tts_first_ms: Until the first byte of audio.
+        speech_rate: Seconds of audio sent a second after that.
+    """
+
+    asr_ms: float = 0
+    llm_first_ms: float = 0
+    tokens_per_second: float = 0
+    tts_first_ms: float = 0
+    speech_rate: float = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """How one request is answered; the default is a healthy answer at the server's pace.
+
+    Attributes:
+        text: The reply of the model, or the transcript; None for the server's own.
+        reasoning: Sent as ``reasoning_content`` before the reply.
+        finish_reason: Instead of ``stop`` or ``length``.
+        status: 400 and above answers with the error envelope at once.
+        code: Of that envelope, and of an ``error_event``.
+        retry_after: The header of that answer, verbatim.
+        fault: What goes wrong; see `Fault`.
+        rejects: Top-level request fields answered with 400, as strict servers do.
+        piece_bytes: Size of the pieces in which audio is written.
+        sends_format: The audio format sent, whatever was asked for.
+        pace: Instead of the server's.
+    """
+
+    text: str | None = None
+    reasoning: str = ""
+    finish_reason: str | None = None
+    status: int = 200
+    code: str | None = None
+    retry_after: str | None = None
+    fault: Fault | None = None
+    rejects: tuple[str, ...] = ()
+    piece_bytes: int = 4_800
+    sends_format: Literal["pcm", "wav", "mp3"] | None = None
+    pace: Pace | None = None
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> "Behaviour":
+        """Build one from a control request; unknown fields are a ``TypeError``."""
+        pace = fields.get("pace")
+        given = fields | {"rejects": tuple(fields.get("rejects", ()))}
+        return cls(**(given | {"pace": Pace(**pace) if pace else None}))
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request as the server saw it."""
+
+    endpoint: Endpoint
+    headers: dict[str, str]
+    body: dict[str, Any]
+    peer: str  # the client's end of the connection
+    outcome: Outcome = "open"
+
+    def as_json(self) -> dict[str, Any]:
+        """For the control log; the upload is given by its length."""
+        body = {k: len(v) if isinstance(v, bytes) else v for k, v in self.body.items()}
+        return {
+            "endpoint": self.endpoint,
+            "headers": self.headers,
+            "body": body,
+            "outcome": self.outcome,
+        }
+
+
+@dataclass(slots=True)
+class Script:
+    """What comes next an endpoint, and what came.
+
+    The queued behaviours are used up first, one a request; then ``always`` holds.
+    ``counts`` maps "started" and each outcome to a number and never forgets;
+    ``exchanges`` keeps the last thousand.
+    """
+
+    always: dict[Endpoint, Behaviour] = field(default_factory=dict)
+    queued: dict[Endpoint, deque[Behaviour]] = field(default_factory=dict)
+    exchanges: deque[Exchange] = field(default_factory=lambda: deque(maxlen=1_000))
+    counts: dict[Endpoint, Counter[str]] = field(default_factory=dict)
+
+    def take(self, endpoint: Endpoint) -> Behaviour:
+        queue = self.queued.get(endpoint)
+        return queue.popleft() if queue else self.always.get(endpoint, Behaviour())
+
+    def begin(self, exchange: Exchange) -> None:
+        self.exchanges.append(exchange)
+        self.counts.setdefault(exchange.endpoint, Counter())["started"] += 1
+
+    def end(self, exchange: Exchange, outcome: Outcome) -> None:
+        exchange.outcome = outcome
+        self.counts[exchange.endpoint][outcome] += 1

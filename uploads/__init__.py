@@ -1,0 +1,1 @@
+"""Audio files of users and of replies: proof, storage, serving, retention."""

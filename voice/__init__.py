@@ -1,0 +1,1 @@
+"""Voices, speech recognition and synthesis, audio."""

@@ -1,0 +1,100 @@
+"""A recogniser made of several: the next one listens to the same audio when one fails."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mapping
+from contextlib import aclosing
+from typing import cast
+
+from voice.asr.base import Recognizer, RecognizerCapabilities, Transcript
+from voice.errors import ProviderError
+from voice.fallback import Chain, Policy
+
+log = logging.getLogger(__name__)
+
+
+class FallbackRecognizer:
+    """Asks recognisers in order. The audio is kept, so that the next one hears all of it.
+
+    Args:
+        providers: By registry name, the preferred first.
+        policy: When to ask again. Its patience holds only where no provider streams, as
+            one that streams also waits for the person who speaks.
+
+    Raises:
+        ValueError: There are no providers.
+    """
+
+    def __init__(self, providers: Mapping[str, Recognizer], policy: Policy | None = None) -> None:
+        self._chain = Chain(providers, policy or Policy())
+        every = [provider.capabilities for provider in providers.values()]
+        self.name = ",".join(providers)
+        self.capabilities = RecognizerCapabilities(
+            streaming=every[0].streaming, max_seconds=min(each.max_seconds for each in every)
+        )
+        self._any_streams = any(each.streaming for each in every)
+
+    async def recognize(
+        self, audio: AsyncIterable[bytes], *, language: str = ""
+    ) -> AsyncIterator[Transcript]:
+        """See `Recognizer.recognize`."""
+        kept = _Replay(audio)
+        transcripts = self._chain.run(
+            lambda _, provider: provider.recognize(kept, language=language),
+            hurry=not self._any_streams,
+        )
+        try:
+            if not self._any_streams:
+                async for _ in kept:
+                    pass
+            async with aclosing(cast(AsyncGenerator[Transcript, None], transcripts)) as items:
+                async for transcript in items:
+                    yield transcript
+        finally:
+            kept.close()
+
+    async def warm(self) -> None:
+        """Warm all of them; one that cannot be had is logged, and asked again when needed."""
+        for name, provider in self._chain.providers.items():
+            try:
+                await provider.warm()
+            except ProviderError as error:
+                log.warning("%s is not ready: %s", name, error)
+
+    async def aclose(self) -> None:
+        await self._chain.aclose()
+
+
+class _Replay:
+    """Audio that can be listened to again from its start, while it still comes in."""
+
+    def __init__(self, audio: AsyncIterable[bytes]) -> None:
+        self._source = aiter(audio)
+        self._pieces: list[bytes | None] = []  # None is the end
+        self._reading: asyncio.Task[bytes | None] | None = None
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        position = 0
+        while True:
+            if position == len(self._pieces):
+                await self._read()
+            piece = self._pieces[position]
+            if piece is None:
+                return
+            yield piece
+            position += 1
+
+    async def _read(self) -> None:
+        """Add the next piece. A listener that is cancelled here does not break the source."""
+        reading = self._reading = self._reading or asyncio.create_task(self._next())
+        piece = await asyncio.shield(reading)
+        if self._reading is reading:
+            self._reading = None
+            self._pieces.append(piece)
+
+    async def _next(self) -> bytes | None:
+        return await anext(self._source, None)
+
+    def close(self) -> None:
+        if self._reading:
+            self._reading.cancel()

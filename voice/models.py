@@ -1,0 +1,40 @@
+"""The voices that the platform offers."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class Gender(models.TextChoices):
+    MALE = "male", _("男声")
+    FEMALE = "female", _("女声")
+    OTHER = "other", _("其他")
+
+
+class Voice(models.Model):
+    """One entry of the catalogue.
+
+    ``voice_type`` is what clients store; ``provider`` and ``provider_voice`` are who
+    speaks it. Where that provider is not switched on, the nearest voice that is served
+    (same language, then same gender) speaks for it.
+    """
+
+    voice_type = models.CharField(_("标识符"), max_length=100, unique=True)
+    voice_name = models.CharField(_("名称"), max_length=100)
+    category = models.CharField(_("分类"), max_length=50)
+    language = models.CharField(_("语言"), max_length=8, default="zh")
+    gender = models.CharField(_("性别"), max_length=8, choices=Gender, default=Gender.OTHER)
+    provider = models.CharField(_("提供方"), max_length=32)
+    provider_voice = models.CharField(_("提供方的名称"), max_length=100)
+    sample_url = models.CharField(
+        _("试听"), max_length=500, help_text=_("绝对网址，或以 / 开头的本站路径")
+    )
+    enabled = models.BooleanField(_("启用"), default=True)
+    sort = models.PositiveIntegerField(_("排序"), default=1000)
+
+    class Meta:
+        ordering = ("sort", "voice_type")
+        verbose_name = _("声音")
+        verbose_name_plural = _("声音")
+
+    def __str__(self) -> str:
+        return f"{self.voice_name} ({self.voice_type})"

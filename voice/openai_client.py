@@ -1,0 +1,137 @@
+"""The connection to an OpenAI-compatible server, and what its failures mean.
+
+Shared by the language model, the recogniser and the synthesiser of that name.
+"""
+
+import contextlib
+import math
+import time
+from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
+
+import anyio
+import httpx2
+import openai
+
+from voice.errors import ProviderError, Reason
+from voice.http_transport import AiohttpTransport
+
+ERRORS = (openai.OpenAIError, httpx2.RequestError, anyio.EndOfStream, OSError)
+
+# How the content filters of OpenAI, Azure, DashScope and Qiniu name themselves.
+_FILTERS = (
+    "content_filter",
+    "content_policy_violation",
+    "data_inspection_failed",
+    "datainspectionfailed",
+    "content_moderation",
+    "sensitive",
+)
+
+
+def open_client(
+    *, base_url: str, api_key: str, connect_timeout: float, read_timeout: float
+) -> openai.AsyncOpenAI:
+    """A client with a connection pool of its own, which asks once and follows no environment.
+
+    Args:
+        base_url: With the version path: ``https://api.openai.com/v1``.
+        api_key: Empty for servers that want none.
+        connect_timeout: Seconds to connect, and to wait for a place in the pool.
+        read_timeout: Seconds without a byte after which an answer counts as lost.
+    """
+    timeout = httpx2.Timeout(read_timeout, connect=connect_timeout, pool=connect_timeout)
+    client = openai.AsyncOpenAI(
+        base_url=base_url,
+        api_key=api_key or "none",  # the package insists on one; open servers ignore it
+        max_retries=0,  # the fall-back chain asks again, and knows when not to
+        http_client=openai.DefaultAsyncHttpxClient(
+            transport=AiohttpTransport(max_connections=1_000), timeout=timeout
+        ),
+        timeout=timeout,
+    )
+    client.organization = client.project = None  # else taken from OPENAI_ORG_ID, OPENAI_PROJECT_ID
+    return client
+
+
+def provider_error(error: Exception, *, provider: str, begun: bool) -> ProviderError:
+    """Decide what a failure means.
+
+    Args:
+        error: One of `ERRORS`.
+        provider: Registry name, for the error.
+        begun: Part of the answer was already handed on, so that nobody may ask again.
+    """
+    status = error.status_code if isinstance(error, openai.APIStatusError) else None
+    reason: Reason
+    retry_after = None
+    if isinstance(error, openai.APIStatusError):
+        reason = reason_of(error.status_code, error.code, error.message)
+        retry_after = _retry_after(error.response.headers)
+        message = f"answered {status}"
+        if reason != "auth":  # answers to a wrong key quote parts of it
+            message += f": {error.message[:200]}"
+    elif _timed_out(error):
+        reason, message = "timeout", "did not answer in time"
+    else:
+        reason, message = "unavailable", f"connection failed: {error.__cause__ or error}"
+    return ProviderError(
+        f"{provider} {message}",
+        provider=provider,
+        reason="incomplete" if begun else reason,
+        status=status,
+        retry_after=retry_after,
+    )
+
+
+@contextlib.contextmanager
+def provider_errors(provider: str) -> Iterator[None]:
+    """Turn the failures of a request whose answer has not begun into `ProviderError`."""
+    try:
+        yield
+    except ERRORS as error:
+        raise provider_error(error, provider=provider, begun=False) from error
+
+
+def reason_of(status: int, code: str | None = None, message: str = "") -> Reason:
+    """The meaning of an HTTP status and of the error envelope's code."""
+    text = f"{code} {message if code is None else ''}".lower()
+    if status in (400, 403, 422, 451) and any(name in text for name in _FILTERS):
+        return "refused"
+    match status:
+        case 401 | 403:
+            return "auth"
+        case 402 | 429:
+            return "rate_limited"
+        case 408 | 504:
+            return "timeout"
+        case 400 | 405 | 411 | 413 | 414 | 415 | 422 | 451:
+            return "bad_request"
+        case _:  # 5xx; 404 as well: this server lacks the model, another one may have it
+            return "unavailable"
+
+
+def _timed_out(error: Exception) -> bool:
+    """A server that cannot even be reached is unavailable, not slow."""
+    cause = error.__cause__ if isinstance(error, openai.APITimeoutError) else error
+    return isinstance(cause, httpx2.TimeoutException) and not isinstance(
+        cause, httpx2.ConnectTimeout
+    )
+
+
+def _retry_after(headers: httpx2.Headers) -> float | None:
+    """Seconds from a ``Retry-After`` header in either of its forms, or its finer variant."""
+    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        value = headers.get(name)
+        if value is None:
+            continue
+        try:
+            seconds = float(value) * unit
+        except ValueError:
+            try:
+                seconds = parsedate_to_datetime(value).timestamp() - time.time()
+            except ValueError:
+                continue
+        if math.isfinite(seconds):
+            return max(0.0, seconds)
+    return None

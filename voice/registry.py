@@ -1,0 +1,64 @@
+"""What providers are built from, and how a list of their names becomes a chain.
+
+The settings fill the configuration; nothing below reads settings.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeVar
+
+CONNECT_TIMEOUT = 5.0
+READ_TIMEOUT = 30.0
+
+AudioFormat = Literal["pcm", "wav", "mp3"]
+P = TypeVar("P")
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderConfig:
+    """The settings of one capability (language model, recogniser or synthesiser).
+
+    Attributes:
+        base_url: Of an OpenAI-compatible server, with the version path.
+        api_key: For it; empty where it wants none.
+        model: Its name of the model.
+        audio_format: What it is asked to synthesise; ``pcm`` is the fastest.
+        models_dir: Where the weights of the local models are.
+        connect_timeout: Seconds to connect.
+        read_timeout: Seconds without a byte after which an answer counts as lost.
+    """
+
+    base_url: str = ""
+    api_key: str = field(default="", repr=False)
+    model: str = ""
+    audio_format: AudioFormat = "pcm"
+    models_dir: Path = Path("models")
+    connect_timeout: float = CONNECT_TIMEOUT
+    read_timeout: float = READ_TIMEOUT
+
+    def require_server(self) -> None:
+        """Refuse to go on without the address of a server and the name of a model.
+
+        Raises:
+            ValueError: One is empty.
+        """
+        for name in ("base_url", "model"):
+            if not getattr(self, name):
+                raise ValueError(f"the provider openai needs a {name}")
+
+
+def build(
+    names: Sequence[str],
+    factories: Mapping[str, Callable[[ProviderConfig], P]],
+    config: ProviderConfig,
+) -> dict[str, P]:
+    """The providers named, in that order.
+
+    Raises:
+        ValueError: A name is unknown, or a setting that its provider needs is missing.
+    """
+    unknown = [name for name in names if name not in factories]
+    if unknown:
+        raise ValueError(f"unknown: {', '.join(unknown)}; known: {', '.join(factories)}")
+    return {name: factories[name](config) for name in dict.fromkeys(names)}

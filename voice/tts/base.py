@@ -1,0 +1,73 @@
+"""What every speech synthesiser is: text in, PCM out."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+
+@dataclass(frozen=True, slots=True)
+class SynthesizerCapabilities:
+    """What the pipeline may rely on.
+
+    Attributes:
+        sample_rate: Hz of the PCM that comes out, whatever the voice.
+        streaming: The first bytes come before the whole text is synthesised.
+        max_characters: The longest text of one call.
+    """
+
+    sample_rate: int
+    streaming: bool
+    max_characters: int
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceRef:
+    """A voice as one provider knows it.
+
+    Attributes:
+        provider: Registry name of the provider that speaks it.
+        name: The provider's own name of the voice (``zf_xiaoxiao``, ``alloy``).
+        language: ``zh`` or ``en``: what the voice speaks best.
+    """
+
+    provider: str
+    name: str
+    language: str = "zh"
+
+
+@runtime_checkable
+class Synthesizer(Protocol):
+    """Text to speech."""
+
+    name: str
+    capabilities: SynthesizerCapabilities
+
+    def synthesize(self, text: str, *, voice: VoiceRef, speed: float = 1.0) -> AsyncIterator[bytes]:
+        """Speak one segment of text.
+
+        Args:
+            text: Speakable text: no markup, at most ``max_characters``.
+            voice: One of this provider's voices.
+            speed: 0.5 to 2.0; 1.0 is the voice's own pace.
+
+        Yields:
+            PCM16 little endian mono at ``capabilities.sample_rate``, as it becomes
+            available, in pieces of any even length.
+
+        Raises:
+            ProviderError: The synthesiser failed. Closing the iterator (``aclose``)
+                stops the work and closes the provider's connection.
+        """
+        ...
+
+    async def warm(self) -> None:
+        """Load what the first use would wait for (a local model); may do nothing.
+
+        Raises:
+            ProviderError: It cannot be had, ``unavailable``.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Release connections and models; further use is an error."""
+        ...

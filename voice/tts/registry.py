@@ -1,0 +1,44 @@
+"""The synthesisers by name. A new one is a file and a line here."""
+
+from collections.abc import Callable, Sequence
+
+from voice.registry import ProviderConfig, build
+from voice.tts.base import Synthesizer
+from voice.tts.fallback import FallbackSynthesizer, NearestVoice
+
+
+def _openai(config: ProviderConfig) -> Synthesizer:
+    from voice.tts.openai import OpenAISynthesizer
+
+    config.require_server()
+    return OpenAISynthesizer(
+        config.base_url,
+        config.api_key,
+        config.model,
+        audio_format=config.audio_format,
+        connect_timeout=config.connect_timeout,
+        read_timeout=config.read_timeout,
+    )
+
+
+def _local(config: ProviderConfig) -> Synthesizer:
+    from voice.tts.kokoro import KokoroSynthesizer
+
+    return KokoroSynthesizer(models_dir=config.models_dir)
+
+
+FACTORIES: dict[str, Callable[[ProviderConfig], Synthesizer]] = {
+    "openai": _openai,
+    "local": _local,
+}
+
+
+def build_synthesizer(
+    names: Sequence[str], config: ProviderConfig, nearest_voice: NearestVoice
+) -> FallbackSynthesizer:
+    """The synthesisers of the operator's list, the next asked when one fails.
+
+    Raises:
+        ValueError: The list is empty, a name is unknown, or a setting is missing.
+    """
+    return FallbackSynthesizer(build(names, FACTORIES, config), nearest_voice)

@@ -1,0 +1,5 @@
+from django.urls import path
+
+from voice.api import VoiceTypesView
+
+urlpatterns = [path("voiceTypes", VoiceTypesView.as_view())]
