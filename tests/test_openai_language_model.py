@@ -221,7 +221,8 @@ async def test_nobody_listening_is_unavailable(unused_tcp_port: int) -> None:
     [
         ("2", 2, 2),
         ("0.5", 0.5, 0.5),
-        (formatdate(time.time() + 600, usegmt=True), 300, 601),
+        # Collected long before it runs: hours, not minutes.
+        (formatdate(time.time() + 36_000, usegmt=True), 3_600, 36_001),
         ("soon", None, None),
         ("inf", None, None),
         ("-3", 0, 0),

@@ -163,9 +163,9 @@ def test_no_portrait_without_its_character() -> None:
 def test_picture_is_plain_drawing(picture: Path) -> None:
     """No scripts, handlers, text or foreign content, and nothing fetched from elsewhere."""
     source = picture.read_bytes()
-    assert len(source) < 12 * 1024
+    assert len(source) < 16 * 1024
     assert b"<!" not in source  # neither entities nor comments
-    drawn = {"svg", "g", "use", "path", "circle", "ellipse", "rect"}
+    drawn = {"svg", "g", "use", "symbol", "path", "circle", "ellipse", "rect"}
     for element in ET.fromstring(source).iter():
         assert element.tag.removeprefix("{http://www.w3.org/2000/svg}") in drawn
         for name, value in element.attrib.items():

@@ -231,7 +231,8 @@ def test_the_database_restarted_in_mid_turn(client, role, platform):
         final = socket.until_final(60)[-1]
         assert final["message"] == REPLY * 6
         platform.providers.script("chat", text=REPLY)
-        assert socket.ask(text(role, id="d2"), timeout=40)["message"] == REPLY
+        answer = socket.ask(text(role, id="d2"), timeout=40)
+        assert answer.get("message") == REPLY, answer
     assert [m["status"] for m in messages_of(client)] == ["completed"] * 5
 
 

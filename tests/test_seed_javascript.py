@@ -64,7 +64,7 @@ def client(server: ServerProcess) -> Client:
 @pytest.fixture
 def page(server: ServerProcess, packages: Path) -> Iterator[Page]:
     with chromium() as browser:
-        page = browser.new_context(bypass_csp=True).new_page()
+        page = browser.new_context(bypass_csp=True, locale="zh-CN").new_page()
         page.goto(server.base_url + "/api/health")
         page.add_script_tag(path=packages / "axios" / "dist" / "axios.min.js")
         page.add_script_tag(path=HERE / "contract.js")
