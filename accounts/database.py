@@ -54,13 +54,21 @@ async def in_database_thread(function: Callable[P, T], *args: P.args, **kwargs: 
 
     Context variables (request and turn ids of the log) are those of the caller. If the
     caller is cancelled the function still runs to its end, so that a write is whole.
+    A function that finds the kept connection dead is run once more on a new one.
     """
     context = copy_context()
 
     def work() -> T:
         if time.monotonic() - _thread.used > _TRUSTED:
             connection.health_check_done = False  # type: ignore[attr-defined]
+        kept = connection.connection
         try:
+            return function(*args, **kwargs)
+        except (OperationalError, InterfaceError) as error:
+            if kept is None or (connection.connection is kept and connection.is_usable()):
+                raise
+            logger.warning("connection to the database lost: %s", error)
+            connection.close()
             return function(*args, **kwargs)
         finally:
             _thread.used = time.monotonic()

@@ -17,6 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import psycopg
+
 from tests.processes import free_port
 
 _READY_SECONDS = 30.0
@@ -170,6 +172,15 @@ class PostgresServer(Service):
             check=False,
         )
         return done.returncode == 0
+
+    def cut_connections(self) -> int:
+        """Cut all connections that are open now; returns how many."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            rows = connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = 'liyuan' AND pid <> pg_backend_pid()"
+            )
+            return len(rows.fetchall())
 
     def stop(self, number: int = signal.SIGINT) -> None:
         """A fast shutdown: connections are cut."""

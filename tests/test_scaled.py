@@ -236,6 +236,15 @@ def test_the_database_restarted_in_mid_turn(client, role, platform):
     assert [m["status"] for m in messages_of(client)] == ["completed"] * 5
 
 
+def test_a_connection_cut_between_two_messages_is_no_error(client, role, platform):
+    """A database restarted or a firewall's timeout: the connections at hand are dead."""
+    with client.socket() as socket:
+        for number in range(5):
+            assert platform.postgres.cut_connections() > 0
+            answer = socket.ask(text(role, f"第{number}句"), timeout=20)
+            assert answer.get("message") == REPLY, answer
+
+
 def test_the_database_away_is_an_error_and_the_socket_lives(client, role, platform):
     with client.socket() as socket:
         platform.postgres.stop()
