@@ -17,6 +17,8 @@ from typing import ParamSpec, TypeVar
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
+from accounts.prepared import Prepared
+
 logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
@@ -44,9 +46,12 @@ def _threads() -> ThreadPoolExecutor:
 
     The threads keep their connections, so they leave half of a pool to the requests.
     """
+    return ThreadPoolExecutor(max_workers=_thread_count(), thread_name_prefix="database")
+
+
+def _thread_count() -> int:
     options = settings.DATABASES["default"].get("OPTIONS", {})
-    workers = min(6, options["pool"]["max_size"] // 2) if "pool" in options else 1
-    return ThreadPoolExecutor(max_workers=workers, thread_name_prefix="database")
+    return min(6, options["pool"]["max_size"] // 2) if "pool" in options else 1
 
 
 async def in_database_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -77,6 +82,20 @@ async def in_database_thread(function: Callable[P, T], *args: P.args, **kwargs: 
 
     loop = asyncio.get_running_loop()
     return await asyncio.shield(loop.run_in_executor(_threads(), lambda: context.run(work)))
+
+
+async def warm() -> None:
+    """Open the threads' connections and run the prepared queries before somebody waits.
+
+    Raises OperationalError where the database is away.
+    """
+    together = threading.Barrier(_thread_count())
+
+    def connect() -> None:
+        together.wait(10)  # else the first thread would do it all
+        Prepared.warm_all()
+
+    await asyncio.gather(*(in_database_thread(connect) for _ in range(together.parties)))
 
 
 async def persistently(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

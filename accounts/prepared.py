@@ -23,6 +23,9 @@ def argument(name: str) -> Value:
     return Value(_Argument(name))
 
 
+_all: list["Prepared"] = []
+
+
 class Prepared:
     """A ``values_list`` queryset whose SQL is made once a process.
 
@@ -34,6 +37,18 @@ class Prepared:
 
     def __init__(self, build: Callable[[], QuerySet[Any, Any]]) -> None:
         self._build = build
+        _all.append(self)
+
+    @staticmethod
+    def warm_all() -> None:
+        """Run those that are defined by now, each with nothing to find.
+
+        What is compiled serves the process; a new connection of PostgreSQL, too, takes 2 ms
+        more for the first query on a table.
+        """
+        for each in _all:
+            _sql, params, _converters = each._compiled
+            each.rows(**{p.name: None for p in params if isinstance(p, _Argument)})
 
     @cached_property
     def _compiled(self) -> tuple[str, tuple[Any, ...], list[Any]]:

@@ -15,6 +15,7 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 
 TURN_SECONDS = 60.0
+WARM_UP = 8  # turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +84,15 @@ async def steady(
     """All visitors talk at once, each without a pause between its turns.
 
     Their starts are spread over ``spread`` seconds, as they are among people; 0 lets all
-    begin in the same moment. A turn of each goes before and is not counted.
+    begin in the same moment. A few turns go before and are not counted: each process and
+    each of its database connections is slower at its first.
     """
     async with AsyncExitStack() as stack:
         sockets = [await open_socket(stack, visitor) for visitor in visitors]
         messages = [json.dumps(dict(visitor.message)) for visitor in visitors]
-        first = zip(sockets, messages, strict=True)
-        await asyncio.gather(*(ask(*each, is_first) for each in first))
+        for _ in range(max(1, WARM_UP // len(sockets))):
+            first = zip(sockets, messages, strict=True)
+            await asyncio.gather(*(ask(*each, is_first) for each in first))
 
         async def talk(number: int) -> list[Asked]:
             await asyncio.sleep(spread * number / len(visitors))

@@ -60,11 +60,11 @@ def build() -> Providers:
 
 
 async def warm() -> None:
-    """Load the local models now, so that the first turn does not wait for them."""
+    """Load now what the first turn would else wait for; the local models take longest."""
     providers = current()
-    for speech in (providers.recognizer, providers.synthesizer):
-        if speech is not None:
-            await speech.warm()
+    for provider in (providers.llm, providers.recognizer, providers.synthesizer):
+        if provider is not None:
+            await provider.warm()
 
 
 def _config(capability: str) -> ProviderConfig:

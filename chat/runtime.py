@@ -7,14 +7,18 @@ from functools import cache
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
+import structlog
 import uvloop
 from django.conf import settings
 
+from accounts import database
 from chat import providers
 from chat.bus.base import TurnBus
 from chat.bus.memory import MemoryBus
 from chat.bus.redis import RedisBus
 from chat.worker import Worker
+
+logger = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -76,9 +80,25 @@ def shared_loop() -> SharedLoop:
 async def serve() -> None:
     """Begin to serve turns in the running loop; local models load meanwhile."""
     worker()
-    task = asyncio.create_task(providers.warm())
+    in_background(_warm())
+
+
+async def _warm() -> None:
+    await database.warm()
+    await providers.warm()
+
+
+def in_background(warming: Coroutine[Any, Any, None]) -> None:
+    """Let something become quick while the process already works; a failure is logged."""
+    task = asyncio.create_task(warming)
     _warming.add(task)
-    task.add_done_callback(_warming.discard)
+    task.add_done_callback(_warmed)
+
+
+def _warmed(task: asyncio.Task[None]) -> None:
+    _warming.discard(task)
+    if not task.cancelled() and (error := task.exception()):
+        logger.warning("not warm: the first turns will take longer", why=str(error))
 
 
 async def run_turn(turn_id: int) -> None:

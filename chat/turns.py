@@ -7,11 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import structlog
+from celery import current_app
 from django.conf import settings
 from django.db import DatabaseError
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
 
+from accounts import database
 from accounts.database import in_database_thread
 from chat import embedded, runtime, selectors, services
 from chat.bus.base import BusUnavailable, Frame, Kind, Subscription
@@ -32,6 +34,19 @@ SILENCE_SECONDS = 240.0
 # Sending to a broker blocks; it must not hold up the threads of the database.
 _dispatchers = ThreadPoolExecutor(max_workers=8, thread_name_prefix="dispatch")
 _inline: set[asyncio.Task[None]] = set()
+
+
+async def warm() -> None:
+    """Connect to database and broker before the first message does. For scaled mode."""
+    await database.warm()
+    loop = asyncio.get_running_loop()
+    await loop.run_in_executor(_dispatchers, _connect_to_broker)
+
+
+def _connect_to_broker() -> None:
+    with current_app.producer_or_acquire() as producer:
+        producer.connection.ensure_connection(max_retries=1)
+        _ = producer.channel  # opened when first looked at
 
 
 async def dispatch(turn_id: int) -> None:

@@ -37,6 +37,7 @@ class Lifespan:
 
 async def _start() -> None:
     if not settings.EMBEDDED:
+        runtime.in_background(turns.warm())
         return
     embedded.ensure_started()
     ended = await turns.sweep(all_lost=True)

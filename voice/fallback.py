@@ -12,14 +12,16 @@ from typing import Generic, Protocol, TypeVar, cast
 from voice.errors import ProviderError
 
 
-class Closable(Protocol):
+class Provider(Protocol):
     """What the three kinds of provider have in common."""
+
+    async def warm(self) -> None: ...
 
     async def aclose(self) -> None: ...
 
 
 T = TypeVar("T")
-P = TypeVar("P", bound=Closable)
+P = TypeVar("P", bound=Provider)
 
 log = logging.getLogger(__name__)
 
@@ -121,6 +123,14 @@ class Chain(Generic[P]):
             provider=next(iter(self.providers)),
             reason="bad_request",
         )
+
+    async def warm(self) -> None:
+        """Warm all of them; one that cannot be had is logged, and asked again when needed."""
+        for name, provider in self.providers.items():
+            try:
+                await provider.warm()
+            except ProviderError as error:
+                log.warning("%s is not ready: %s", name, error)
 
     async def aclose(self) -> None:
         """Close all providers, whichever of them fail to."""

@@ -3,7 +3,9 @@
 Shared by the language model, the recogniser and the synthesiser of that name.
 """
 
+import asyncio
 import contextlib
+import importlib
 import math
 import time
 from collections.abc import Iterator
@@ -14,7 +16,7 @@ import httpx2
 import openai
 
 from voice.errors import ProviderError, Reason
-from voice.http_transport import AiohttpTransport
+from voice.http_transport import AiohttpTransport, certificates
 
 ERRORS = (openai.OpenAIError, httpx2.RequestError, anyio.EndOfStream, OSError)
 
@@ -52,6 +54,17 @@ def open_client(
     )
     client.organization = client.project = None  # else taken from OPENAI_ORG_ID, OPENAI_PROJECT_ID
     return client
+
+
+async def warm_client() -> None:
+    """Load what the first request of a process would else wait for: some 60 ms."""
+    await asyncio.to_thread(_load)
+
+
+def _load() -> None:
+    for name in ("chat", "audio"):  # which the package imports at their first use
+        importlib.import_module(f"openai.resources.{name}")
+    certificates()
 
 
 def provider_error(error: Exception, *, provider: str, begun: bool) -> ProviderError:

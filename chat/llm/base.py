@@ -114,6 +114,10 @@ class LanguageModel(Protocol):
         """
         ...
 
+    async def warm(self) -> None:
+        """Load what the first reply would else wait for. Nothing is asked of a server."""
+        ...
+
     async def aclose(self) -> None:
         """Release connections; further use is an error."""
         ...

@@ -40,5 +40,9 @@ class FallbackLanguageModel:
             lambda _, model: model.stream(prompt, max_tokens=max_tokens, temperature=temperature)
         )
 
+    async def warm(self) -> None:
+        """Warm all of them; one that cannot be had is logged, and asked again when needed."""
+        await self._chain.warm()
+
     async def aclose(self) -> None:
         await self._chain.aclose()

@@ -16,7 +16,13 @@ from openai import AsyncAPIResponse
 from chat.llm.base import Completion, LanguageModelCapabilities, Prompt, TextDelta
 from chat.llm.thinking import ThinkFilter
 from voice.errors import ProviderError, Reason
-from voice.openai_client import ERRORS, open_client, provider_error, reason_of
+from voice.openai_client import (
+    ERRORS,
+    open_client,
+    provider_error,
+    reason_of,
+    warm_client,
+)
 from voice.registry import CONNECT_TIMEOUT, READ_TIMEOUT
 
 # Fields that some servers or models refuse, with the way to do without each.
@@ -116,6 +122,10 @@ class OpenAILanguageModel:
         yield Completion(
             reply.finish_reason if known else "stop", reply.prompt_tokens, reply.completion_tokens
         )
+
+    async def warm(self) -> None:
+        """See `LanguageModel.warm`."""
+        await warm_client()
 
     async def aclose(self) -> None:
         await self._client.close()

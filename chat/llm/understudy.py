@@ -68,6 +68,9 @@ class Understudy:
             completion_tokens=estimate_tokens(spoken),
         )
 
+    async def warm(self) -> None:
+        """Nothing to load."""
+
     async def aclose(self) -> None:
         """Further use is an error; streams that are running go on to their end."""
         self._closed = True

@@ -1,16 +1,12 @@
 """A recogniser made of several: the next one listens to the same audio when one fails."""
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import cast
 
 from voice.asr.base import Recognizer, RecognizerCapabilities, Transcript
-from voice.errors import ProviderError
 from voice.fallback import Chain, Policy
-
-log = logging.getLogger(__name__)
 
 
 class FallbackRecognizer:
@@ -55,11 +51,7 @@ class FallbackRecognizer:
 
     async def warm(self) -> None:
         """Warm all of them; one that cannot be had is logged, and asked again when needed."""
-        for name, provider in self._chain.providers.items():
-            try:
-                await provider.warm()
-            except ProviderError as error:
-                log.warning("%s is not ready: %s", name, error)
+        await self._chain.warm()
 
     async def aclose(self) -> None:
         await self._chain.aclose()

@@ -8,7 +8,7 @@ import openai
 from voice.asr.base import SAMPLE_RATE, RecognizerCapabilities, Transcript
 from voice.audio.codecs import wav_bytes
 from voice.errors import ProviderError
-from voice.openai_client import open_client, provider_errors
+from voice.openai_client import open_client, provider_errors, warm_client
 from voice.registry import CONNECT_TIMEOUT, READ_TIMEOUT
 
 _BYTES_A_SECOND = SAMPLE_RATE * 2
@@ -83,7 +83,8 @@ class OpenAIRecognizer:
         yield Transcript(text.strip(), is_final=True, language=language)
 
     async def warm(self) -> None:
-        """Nothing to load: the server has it."""
+        """Load this side of the connection; the server has the model."""
+        await warm_client()
 
     async def aclose(self) -> None:
         await self._client.close()

@@ -1,20 +1,15 @@
 """A synthesiser made of several: the next one speaks when one fails."""
 
-import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from typing import cast
 
 from voice.audio.resample import Resampler
-from voice.errors import ProviderError
 from voice.fallback import Chain, Policy
 from voice.tts.base import Synthesizer, SynthesizerCapabilities, VoiceRef
 
 # (a voice, the registry name of another provider) -> that provider's nearest voice
 NearestVoice = Callable[[VoiceRef, str], VoiceRef | None]
-
-
-log = logging.getLogger(__name__)
 
 
 class FallbackSynthesizer:
@@ -65,11 +60,7 @@ class FallbackSynthesizer:
 
     async def warm(self) -> None:
         """Warm all of them; one that cannot be had is logged, and asked again when needed."""
-        for name, provider in self._chain.providers.items():
-            try:
-                await provider.warm()
-            except ProviderError as error:
-                log.warning("%s is not ready: %s", name, error)
+        await self._chain.warm()
 
     async def aclose(self) -> None:
         await self._chain.aclose()

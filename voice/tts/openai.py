@@ -6,7 +6,7 @@ import openai
 
 from voice.audio.codecs import AudioError, Mp3Decoder
 from voice.errors import ProviderError
-from voice.openai_client import ERRORS, open_client, provider_error
+from voice.openai_client import ERRORS, open_client, provider_error, warm_client
 from voice.registry import CONNECT_TIMEOUT, READ_TIMEOUT, AudioFormat
 from voice.tts.base import SynthesizerCapabilities, VoiceRef
 from voice.tts.pcm_decoding import PcmDecoder, PieceDecoder, WavDecoder
@@ -84,7 +84,8 @@ class OpenAISynthesizer:
             raise self._failure("sent no audio", begun)
 
     async def warm(self) -> None:
-        """Nothing to load: the server has it."""
+        """Load this side of the connection; the server has the model."""
+        await warm_client()
 
     async def aclose(self) -> None:
         await self._client.close()
