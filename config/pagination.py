@@ -26,7 +26,7 @@ def _positive(request: Request, name: str, default: int) -> int:
 class PagePagination(BasePagination):
     """``?page=&page_size=``; a page past the end is empty, not an error.
 
-    A queryset with ``counted`` (an int) set on it is not counted again.
+    What has ``counted`` (an int) besides slices is not asked for ``count()``.
     """
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:

@@ -2,7 +2,6 @@
 
 from typing import Any, cast
 
-from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from drf_spectacular.utils import extend_schema
@@ -15,6 +14,7 @@ from accounts.fields import worded
 from accounts.models import User
 from roles import selectors, services
 from roles.models import Role
+from roles.pages import Listing
 from roles.serializers import (
     RoleCreated,
     RoleDetail,
@@ -40,9 +40,9 @@ class RoleViewSet(GenericViewSet[Role]):
     def _user(self) -> User:
         return cast(User, self.request.user)
 
-    def _page(self, rows: QuerySet[Role, dict[str, Any]]) -> Response:
-        page = self.paginate_queryset(rows)
-        return self.get_paginated_response([selectors.as_item(row) for row in page or ()])
+    def _page(self, listing: Listing) -> Response:
+        page = self.paginate_queryset(cast(Any, listing))
+        return self.get_paginated_response(page)
 
     @extend_schema(
         summary=gettext_lazy("角色列表"),

@@ -10,13 +10,13 @@ class RolesConfig(AppConfig):
     verbose_name = _("角色")
 
     def ready(self) -> None:
-        """Keep the cached counts true, whoever writes: services, admin or a cascade."""
+        """Keep the pages true, whoever writes: services, admin or a cascade."""
         from django.db import transaction
 
-        from roles import selectors
+        from roles import pages
 
         def written(**kwargs: Any) -> None:
-            transaction.on_commit(selectors.counts_changed)
+            transaction.on_commit(pages.roles_changed)
 
         for signal in (post_save, post_delete):
-            signal.connect(written, sender="roles.Role", weak=False, dispatch_uid="counts")
+            signal.connect(written, sender="roles.Role", weak=False, dispatch_uid="pages")

@@ -1,5 +1,6 @@
 """Roles inside the process: what a request costs, and what it may not touch."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -8,7 +9,7 @@ from rest_framework.test import APIClient
 
 from accounts import services as accounts
 from accounts.models import User
-from roles import selectors
+from roles import pages
 from roles.models import Role
 from roles.serializers import RoleDetail, RoleItem
 from roles.services import role_update
@@ -67,9 +68,9 @@ def committing(django_capture_on_commit_callbacks):
 # --- Cost -------------------------------------------------------------------------------
 
 
-def test_a_warm_list_costs_one_query(client, django_assert_num_queries):
+def test_a_page_costs_one_query_and_the_same_page_again_none(client, django_assert_num_queries):
     page(client)
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(0):
         page(client)
     with django_assert_num_queries(1):
         page(client, page=2, page_size=3)
@@ -88,14 +89,14 @@ def test_a_role_costs_one_query_and_a_new_one_one_insert(client, django_assert_n
 def test_more_roles_cost_no_more_queries(client, user, django_assert_num_queries):
     for _ in range(30):
         add(client)
-    selectors.counts_changed()
+    pages.roles_changed()
     with django_assert_num_queries(2):  # the count, and the page
         assert len(page(client, page_size=100)["list"]) == 42
     with django_assert_num_queries(2):
         assert len(page(client, f"/api/role/user/{user.pk}", page_size=100)["list"]) == 30
 
 
-# --- The cached count -------------------------------------------------------------------
+# --- The pages that are kept --------------------------------------------------------------
 
 
 def test_every_way_of_writing_changes_the_count(client, user, committing):
@@ -126,7 +127,7 @@ def test_counts_of_different_lists_are_not_mixed_up(client, user):
     add(client_of(other))
     add(client_of(other))
     add(client)
-    selectors.counts_changed()
+    pages.roles_changed()
     for _ in range(2):
         assert page(client)["total"] == 15
         assert page(client, preset="true")["total"] == 12
@@ -140,20 +141,31 @@ def test_counts_of_different_lists_are_not_mixed_up(client, user):
 
 
 def test_a_count_that_was_taken_before_a_write_is_not_kept_after_it(client, monkeypatch):
-    """A reader counts; before it has stored its count, somebody else's write commits."""
-    real = selectors.cache.set
+    """A reader counts; before it has kept its count, somebody else's write commits."""
+    real = pages._keep
 
-    def write_first(key, value, *args, **kwargs):
-        if key.startswith("roles:count"):
-            monkeypatch.undo()
-            selectors.counts_changed()
-            value = (value[0], 999)
-        real(key, value, *args, **kwargs)
+    def write_first(key, kept):
+        monkeypatch.undo()
+        pages.roles_changed()
+        real(key, replace(kept, value=999))
 
-    selectors.counts_changed()
-    monkeypatch.setattr(selectors.cache, "set", write_first)
+    pages.roles_changed()
+    monkeypatch.setattr(pages, "_keep", write_first)
     page(client)
     assert page(client)["total"] == 12
+
+
+def test_what_is_kept_is_bounded(client):
+    pages.roles_changed()
+    for number in range(1, 1200):
+        pages.Listing(("list", number), Role.objects.values, lambda row: row)[0:10]
+    assert sum(kept.items for kept in pages._kept.values()) == pages._items <= 1_000
+
+
+def test_a_search_is_not_kept(client):
+    before = len(pages._kept)
+    page(client, search="冒险")
+    assert len(pages._kept) == before
 
 
 # --- Rows -------------------------------------------------------------------------------
