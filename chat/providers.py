@@ -1,4 +1,4 @@
-"""The providers of this process, built from the settings.
+"""The providers of a turn: the language model, and the speech of ``voice.speech``.
 
 They hold pooled connections and models, so they belong to the event loop that uses them.
 """
@@ -12,28 +12,11 @@ from django.conf import settings
 
 from chat.engine.turn import Providers
 from chat.llm.registry import build_llm
-from voice.asr.registry import build_recognizer
-from voice.catalogue import nearest
-from voice.registry import ProviderConfig
-from voice.tts.registry import build_synthesizer
+from voice import speech
 from voice.weights import load_manifest, missing
 
 _of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, Providers] = WeakKeyDictionary()
 _lock = Lock()
-
-
-def asr_names() -> list[str]:
-    """The recognisers switched on, the preferred first: ASR_PROVIDERS, or what is at hand."""
-    return settings.ASR_PROVIDERS or _at_hand(settings.ASR_BASE_URL)
-
-
-def tts_names() -> list[str]:
-    """The synthesisers switched on, the preferred first: TTS_PROVIDERS, or what is at hand."""
-    return settings.TTS_PROVIDERS or _at_hand(settings.TTS_BASE_URL)
-
-
-def _at_hand(base_url: str) -> list[str]:
-    return ["openai"] * bool(base_url) + ["local"] * settings.SPEECH
 
 
 def current() -> Providers:
@@ -41,21 +24,15 @@ def current() -> Providers:
     loop = asyncio.get_running_loop()
     with _lock:
         if loop not in _of_loop:
-            _of_loop[loop] = build()
+            _of_loop[loop] = _with(speech.current())
         return _of_loop[loop]
 
 
-def build() -> Providers:
-    """Providers as the settings say; nothing is connected or loaded yet.
-
-    Raises:
-        ValueError: A name is unknown, or a setting that its provider needs is missing.
-    """
-    asr, tts = asr_names(), tts_names()
+def _with(speaking: speech.Speech) -> Providers:
     return Providers(
-        llm=build_llm(_config("LLM")),
-        recognizer=build_recognizer(asr, _config("ASR")) if asr else None,
-        synthesizer=build_synthesizer(tts, _config("TTS"), nearest) if tts else None,
+        llm=build_llm(speech.provider_config("LLM")),
+        recognizer=speaking.recognizer,
+        synthesizer=speaking.synthesizer,
     )
 
 
@@ -67,15 +44,6 @@ async def warm() -> None:
             await provider.warm()
 
 
-def _config(capability: str) -> ProviderConfig:
-    return ProviderConfig(
-        base_url=getattr(settings, f"{capability}_BASE_URL"),
-        api_key=getattr(settings, f"{capability}_API_KEY"),
-        model=getattr(settings, f"{capability}_MODEL"),
-        models_dir=settings.MODELS_DIR,
-    )
-
-
 def describe() -> dict[str, Any]:
     """Who does what here, for ``/api/health``: names and what is missing, no secrets."""
     return {
@@ -84,8 +52,8 @@ def describe() -> dict[str, Any]:
             "offline": not settings.LLM_BASE_URL,
             "model": settings.LLM_MODEL if settings.LLM_BASE_URL else "",
         },
-        "asr": _speech(asr_names(), "whisper"),
-        "tts": _speech(tts_names(), "kokoro"),
+        "asr": _speech(speech.asr_names(), "whisper"),
+        "tts": _speech(speech.tts_names(), "kokoro"),
     }
 
 

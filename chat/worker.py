@@ -23,6 +23,7 @@ from chat.prompt import PromptBuilder
 from chat.publisher import Publisher
 from chat.selectors import ClaimedTurn, TurnContext
 from uploads.sources import ClipError, load_clip
+from voice import speech
 from voice.catalogue import VoiceNotServed, resolve
 from voice.tts.base import VoiceRef
 
@@ -148,7 +149,7 @@ def _prepare(*, turn: ClaimedTurn) -> tuple[TurnContext, VoiceRef | None]:
         return context, None
     role = context.role
     try:
-        return context, resolve(role.voice_type, providers.tts_names(), language=role.language)
+        return context, resolve(role.voice_type, speech.tts_names(), language=role.language)
     except VoiceNotServed as error:
         raise TurnFailed("tts", "unavailable", str(error)) from error
 

@@ -5,8 +5,8 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
-from chat.providers import asr_names, tts_names
 from voice.asr.registry import FACTORIES as ASR_FACTORIES
+from voice.speech import asr_names, tts_names
 from voice.tts.registry import FACTORIES as TTS_FACTORIES
 
 

@@ -1,0 +1,76 @@
+"""The recogniser and the synthesiser of this process, built from the settings.
+
+They hold pooled connections and models, so they belong to the event loop that uses them.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from threading import Lock
+from weakref import WeakKeyDictionary
+
+from django.conf import settings
+
+from voice.asr.base import Recognizer
+from voice.asr.registry import build_recognizer
+from voice.catalogue import nearest
+from voice.registry import ProviderConfig
+from voice.tts.base import Synthesizer
+from voice.tts.registry import build_synthesizer
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """Who listens and who speaks; None where nobody is configured."""
+
+    recognizer: Recognizer | None
+    synthesizer: Synthesizer | None
+
+
+_of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, Speech] = WeakKeyDictionary()
+_lock = Lock()
+
+
+def asr_names() -> list[str]:
+    """The recognisers switched on, the preferred first: ASR_PROVIDERS, or what is at hand."""
+    return settings.ASR_PROVIDERS or _at_hand(settings.ASR_BASE_URL)
+
+
+def tts_names() -> list[str]:
+    """The synthesisers switched on, the preferred first: TTS_PROVIDERS, or what is at hand."""
+    return settings.TTS_PROVIDERS or _at_hand(settings.TTS_BASE_URL)
+
+
+def _at_hand(base_url: str) -> list[str]:
+    return ["openai"] * bool(base_url) + ["local"] * settings.SPEECH
+
+
+def current() -> Speech:
+    """The speech of the running event loop. Raises ValueError for a wrong setting."""
+    loop = asyncio.get_running_loop()
+    with _lock:
+        if loop not in _of_loop:
+            _of_loop[loop] = build()
+        return _of_loop[loop]
+
+
+def build() -> Speech:
+    """Providers as the settings say; nothing is connected or loaded yet.
+
+    Raises:
+        ValueError: A name is unknown, or a setting that its provider needs is missing.
+    """
+    asr, tts = asr_names(), tts_names()
+    return Speech(
+        recognizer=build_recognizer(asr, provider_config("ASR")) if asr else None,
+        synthesizer=build_synthesizer(tts, provider_config("TTS"), nearest) if tts else None,
+    )
+
+
+def provider_config(capability: str) -> ProviderConfig:
+    """The settings of ``LLM``, ``ASR`` or ``TTS``."""
+    return ProviderConfig(
+        base_url=getattr(settings, f"{capability}_BASE_URL"),
+        api_key=getattr(settings, f"{capability}_API_KEY"),
+        model=getattr(settings, f"{capability}_MODEL"),
+        models_dir=settings.MODELS_DIR,
+    )
