@@ -17,6 +17,7 @@ from tests.servers.openai_api import OpenAIServer
 from voice.asr.base import RecognizerCapabilities, Transcript
 from voice.asr.fallback import FallbackRecognizer
 from voice.asr.openai import OpenAIRecognizer
+from voice.attempts import collected
 from voice.errors import ProviderError, Reason
 from voice.fallback import Policy
 from voice.tts.base import SynthesizerCapabilities, VoiceRef
@@ -442,4 +443,45 @@ async def test_a_broken_source_of_audio_is_no_provider_s_failure(
     with pytest.raises(ConnectionResetError):
         _ = [each async for each in recognizer.recognize(cut())]
     assert (asked(first), asked(second)) == (0, 0)
+    await recognizer.aclose()
+
+
+# What is told of it
+
+
+async def test_each_request_is_told_with_its_end(
+    first: OpenAIServer, second: OpenAIServer, chain: FallbackLanguageModel
+) -> None:
+    first.always("chat", Behaviour(status=503))
+    with collected() as attempts:
+        await ask(chain)
+    told = [(a.capability, a.provider, a.outcome) for a in attempts]
+    assert told == [("llm", "first", "unavailable")] * 2 + [("llm", "second", "ok")]
+    assert [a.first is None for a in attempts] == [True, True, False]
+    assert attempts[-1].units["completion_tokens"] == 2
+    assert all(0 < a.seconds < 10 for a in attempts)
+
+
+async def test_a_request_that_is_left_counts_as_cancelled(
+    first: OpenAIServer, speakers: FallbackSynthesizer
+) -> None:
+    with collected() as attempts:
+        pieces = speakers.synthesize("今夜有东风。" * 5, voice=FIRST_VOICE)
+        await anext(pieces)
+        await pieces.aclose()  # type: ignore[attr-defined]
+    (attempt,) = attempts
+    assert (attempt.capability, attempt.outcome) == ("tts", "cancelled")
+    assert attempt.units == {"characters": 30}
+    assert attempt.first is not None
+
+
+async def test_recognised_audio_is_told_in_seconds(first: OpenAIServer) -> None:
+    recognizer = FallbackRecognizer({"first": OpenAIRecognizer(first.base_url, "", "m")}, POLICY)
+
+    async def clip() -> AsyncIterator[bytes]:
+        yield voiced.pcm(1.5, 16_000)
+
+    with collected() as attempts:
+        _ = [each async for each in recognizer.recognize(clip())]
+    assert attempts[0].units == {"seconds": pytest.approx(1.5)}
     await recognizer.aclose()

@@ -9,6 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar, cast
 
+from voice.attempts import Attempt, Capability, Outcome, tell
 from voice.errors import ProviderError
 
 
@@ -50,6 +51,7 @@ class Chain(Generic[P]):
     """Providers in order of preference, and the memory of which of them fail.
 
     Args:
+        capability: What they do, for the attempts that are told.
         providers: By registry name, the preferred first.
         policy: When to ask again.
 
@@ -57,9 +59,10 @@ class Chain(Generic[P]):
         ValueError: There are none.
     """
 
-    def __init__(self, providers: Mapping[str, P], policy: Policy) -> None:
+    def __init__(self, capability: Capability, providers: Mapping[str, P], policy: Policy) -> None:
         if not providers:
             raise ValueError("a chain needs a provider")
+        self._capability: Capability = capability
         self.providers = dict(providers)
         self._policy = policy
         self._resting_until: dict[str, float] = {}
@@ -70,6 +73,7 @@ class Chain(Generic[P]):
         *,
         first: str = "",
         hurry: bool = True,
+        units: Callable[[], Mapping[str, float]] = dict,
     ) -> AsyncIterator[T]:
         """The items of the first provider that gives any.
 
@@ -80,6 +84,7 @@ class Chain(Generic[P]):
             begin: Starts the work at a provider, given its name; None where it cannot do it.
             first: The provider to prefer in this case.
             hurry: Whether ``Policy.patience`` holds.
+            units: What a request has come to when it ends; see ``Attempt.units``.
 
         Raises:
             ProviderError: The last one, when all have failed.
@@ -93,21 +98,29 @@ class Chain(Generic[P]):
             if items is None:
                 pending.popleft()
                 continue
-            begun = False
             patience = self._policy.patience if hurry and len(pending) > 1 else None
+            outcome: Outcome = "cancelled"
+            started, first_item = time.monotonic(), None
             try:
                 # Providers are async generators; closing them closes their connections.
                 async with aclosing(cast(AsyncGenerator[T, None], items)) as open_items:
                     while (item := await _next(open_items, patience, name)) is not None:
-                        begun, patience = True, None
+                        patience = None
+                        if first_item is None:
+                            first_item = time.monotonic() - started
                         yield item
+                outcome = "ok"
             except ProviderError as error:
-                if begun or not error.retryable:
+                outcome = error.reason
+                if first_item is not None or not error.retryable:
                     raise
                 failure = error
             else:
                 self._resting_until.pop(name, None)
                 return
+            finally:
+                took = time.monotonic() - started
+                tell(Attempt(self._capability, name, outcome, first_item, took, units()))
             wait = self._wait(failure, attempt)
             if wait is not None:
                 await asyncio.sleep(wait)

@@ -1,6 +1,8 @@
 """A language model made of several: the next one answers when one fails."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
+from typing import cast
 
 from chat.llm.base import (
     Completion,
@@ -26,7 +28,7 @@ class FallbackLanguageModel:
     def __init__(
         self, providers: Mapping[str, LanguageModel], policy: Policy | None = None
     ) -> None:
-        self._chain = Chain(providers, policy or Policy())
+        self._chain = Chain("llm", providers, policy or Policy())
         self.name = ",".join(providers)
         self.capabilities = LanguageModelCapabilities(
             offline=all(provider.capabilities.offline for provider in providers.values())
@@ -36,9 +38,18 @@ class FallbackLanguageModel:
         self, prompt: Prompt, *, max_tokens: int, temperature: float = 0.8
     ) -> AsyncIterator[TextDelta | Completion]:
         """See `LanguageModel.stream`."""
-        return self._chain.run(
-            lambda _, model: model.stream(prompt, max_tokens=max_tokens, temperature=temperature)
-        )
+        tokens: dict[str, float] = {}
+
+        async def begin(model: LanguageModel) -> AsyncIterator[TextDelta | Completion]:
+            items = model.stream(prompt, max_tokens=max_tokens, temperature=temperature)
+            async with aclosing(cast(AsyncGenerator[TextDelta | Completion, None], items)) as open_:
+                async for item in open_:
+                    if isinstance(item, Completion):
+                        tokens["prompt_tokens"] = item.prompt_tokens
+                        tokens["completion_tokens"] = item.completion_tokens
+                    yield item
+
+        return self._chain.run(lambda _, model: begin(model), units=lambda: dict(tokens))
 
     async def warm(self) -> None:
         """Warm all of them; one that cannot be had is logged, and asked again when needed."""

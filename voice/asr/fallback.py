@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mappin
 from contextlib import aclosing
 from typing import cast
 
-from voice.asr.base import Recognizer, RecognizerCapabilities, Transcript
+from voice.asr.base import SAMPLE_RATE, Recognizer, RecognizerCapabilities, Transcript
 from voice.fallback import Chain, Policy
 
 
@@ -22,7 +22,7 @@ class FallbackRecognizer:
     """
 
     def __init__(self, providers: Mapping[str, Recognizer], policy: Policy | None = None) -> None:
-        self._chain = Chain(providers, policy or Policy())
+        self._chain = Chain("asr", providers, policy or Policy())
         every = [provider.capabilities for provider in providers.values()]
         self.name = ",".join(providers)
         self.capabilities = RecognizerCapabilities(
@@ -38,6 +38,7 @@ class FallbackRecognizer:
         transcripts = self._chain.run(
             lambda _, provider: provider.recognize(kept, language=language),
             hurry=not self._any_streams,
+            units=lambda: {"seconds": kept.seconds},
         )
         try:
             if not self._any_streams:
@@ -86,6 +87,11 @@ class _Replay:
 
     async def _next(self) -> bytes | None:
         return await anext(self._source, None)
+
+    @property
+    def seconds(self) -> float:
+        """How much audio there is so far."""
+        return sum(len(piece) for piece in self._pieces if piece) / 2 / SAMPLE_RATE
 
     def close(self) -> None:
         if self._reading:

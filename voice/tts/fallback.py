@@ -33,7 +33,7 @@ class FallbackSynthesizer:
         nearest_voice: NearestVoice,
         policy: Policy | None = None,
     ) -> None:
-        self._chain = Chain(providers, policy or Policy())
+        self._chain = Chain("tts", providers, policy or Policy())
         self._nearest_voice = nearest_voice
         every = [provider.capabilities for provider in providers.values()]
         self.name = ",".join(providers)
@@ -56,7 +56,7 @@ class FallbackSynthesizer:
                 return pieces
             return _resampled(pieces, Resampler(rate, self.capabilities.sample_rate))
 
-        return self._chain.run(begin, first=voice.provider)
+        return self._chain.run(begin, first=voice.provider, units=lambda: {"characters": len(text)})
 
     async def warm(self) -> None:
         """Warm all of them; one that cannot be had is logged, and asked again when needed."""
