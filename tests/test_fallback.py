@@ -54,6 +54,7 @@ async def chain(first: OpenAIServer, second: OpenAIServer) -> AsyncIterator[Fall
         },
         POLICY,
     )
+    await model.warm()  # else the first request of the process may outlast the patience
     yield model
     await model.aclose()
 
@@ -72,6 +73,7 @@ async def speakers(first: OpenAIServer, second: OpenAIServer) -> AsyncIterator[F
         nearest,
         POLICY,
     )
+    await synthesizer.warm()
     yield synthesizer
     await synthesizer.aclose()
 
