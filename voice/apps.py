@@ -10,10 +10,12 @@ class VoiceConfig(AppConfig):
     verbose_name = _("声音")
 
     def ready(self) -> None:
-        """Keep the catalogue's snapshot true to what this process writes."""
+        """Count attempts; keep the catalogue's snapshot true to what this process writes."""
         from django.db import transaction
 
-        from voice import catalogue
+        from voice import attempts, catalogue, metrics
+
+        attempts.listen(metrics.count)
 
         def forget(**kwargs: Any) -> None:
             transaction.on_commit(catalogue.forget)

@@ -26,7 +26,8 @@ class Attempt:
         first: Seconds to the first item of the answer; None where none came.
         seconds: Seconds to its end.
         units: What it amounts to, by unit: ``characters`` (tts), ``seconds`` (asr),
-            ``prompt_tokens`` and ``completion_tokens`` (llm); what is not known is missing.
+            ``prompt_tokens`` and ``completion_tokens`` (llm, estimated where the provider
+            did not say); what is not known is missing.
     """
 
     capability: Capability
@@ -35,6 +36,11 @@ class Attempt:
     first: float | None
     seconds: float
     units: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def answered(self) -> bool:
+        """Whether it was answered, in part at least; what was refused costs nothing."""
+        return self.outcome == "ok" or self.first is not None
 
 
 Listener = Callable[[Attempt], None]

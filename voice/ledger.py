@@ -20,7 +20,7 @@ def amounts_of(attempts: Iterable[Attempt]) -> dict[tuple[str, str], float]:
     """
     sums: dict[tuple[str, str], float] = {}
     for attempt in attempts:
-        if attempt.outcome != "ok" and attempt.first is None:
+        if not attempt.answered:
             continue
         for unit, amount in attempt.units.items():
             if amount:

@@ -11,6 +11,7 @@ from chat.llm.base import (
     Prompt,
     TextDelta,
 )
+from chat.llm.tokens import estimate_tokens
 from voice.fallback import Chain, Policy
 
 
@@ -38,18 +39,23 @@ class FallbackLanguageModel:
         self, prompt: Prompt, *, max_tokens: int, temperature: float = 0.8
     ) -> AsyncIterator[TextDelta | Completion]:
         """See `LanguageModel.stream`."""
-        tokens: dict[str, float] = {}
+        written: list[str] = []
+        end = Completion()
 
         async def begin(model: LanguageModel) -> AsyncIterator[TextDelta | Completion]:
+            nonlocal end
             items = model.stream(prompt, max_tokens=max_tokens, temperature=temperature)
             async with aclosing(cast(AsyncGenerator[TextDelta | Completion, None], items)) as open_:
                 async for item in open_:
                     if isinstance(item, Completion):
-                        tokens["prompt_tokens"] = item.prompt_tokens
-                        tokens["completion_tokens"] = item.completion_tokens
+                        end = item
+                    else:
+                        written.append(item.text)
                     yield item
 
-        return self._chain.run(lambda _, model: begin(model), units=lambda: dict(tokens))
+        return self._chain.run(
+            lambda _, model: begin(model), units=lambda: _tokens(prompt, "".join(written), end)
+        )
 
     async def warm(self) -> None:
         """Warm all of them; one that cannot be had is logged, and asked again when needed."""
@@ -57,3 +63,15 @@ class FallbackLanguageModel:
 
     async def aclose(self) -> None:
         await self._chain.aclose()
+
+
+def _tokens(prompt: Prompt, text: str, end: Completion) -> dict[str, float]:
+    """As the provider counted them; estimated for a reply cut off, or where it does not say."""
+    if end.prompt_tokens or end.completion_tokens:
+        prompt_tokens, completion_tokens = end.prompt_tokens, end.completion_tokens
+    elif text:
+        prompt_tokens = sum(estimate_tokens(message.content) for message in prompt.messages)
+        completion_tokens = estimate_tokens(text)
+    else:
+        return {}
+    return {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens}

@@ -1,0 +1,44 @@
+"""What providers are asked and how fast they answer, for Prometheus."""
+
+from prometheus_client import Counter, Histogram
+
+from voice.attempts import Attempt
+
+# From a loopback server to a model that thinks first (seconds).
+_FIRST = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 10.0, 30.0)
+_WHOLE = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 30.0, 60.0, 120.0)
+
+_requests = Counter(
+    "liyuan_provider_requests",
+    "Requests to providers that have ended, by how: ok, cancelled or the failure's reason",
+    ["capability", "provider", "outcome"],
+)
+_first = Histogram(
+    "liyuan_provider_first_seconds",
+    "From a request to the first item of its answer: text, transcript or audio",
+    ["capability", "provider"],
+    buckets=_FIRST,
+)
+_whole = Histogram(
+    "liyuan_provider_seconds",
+    "From a request to the end of an answer that came whole",
+    ["capability", "provider"],
+    buckets=_WHOLE,
+)
+_units = Counter(
+    "liyuan_provider_units",
+    "What the answers came to: characters spoken, seconds recognised, tokens",
+    ["provider", "unit"],
+)
+
+
+def count(attempt: Attempt) -> None:
+    """Take an attempt into the figures; see `voice.attempts.listen`."""
+    _requests.labels(attempt.capability, attempt.provider, attempt.outcome).inc()
+    if attempt.first is not None:
+        _first.labels(attempt.capability, attempt.provider).observe(attempt.first)
+    if attempt.outcome == "ok":
+        _whole.labels(attempt.capability, attempt.provider).observe(attempt.seconds)
+    if attempt.answered:
+        for unit, amount in attempt.units.items():
+            _units.labels(attempt.provider, unit).inc(amount)
