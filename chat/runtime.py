@@ -12,7 +12,7 @@ import uvloop
 from django.conf import settings
 
 from accounts import database
-from chat import providers
+from chat import loop_lag, providers
 from chat.bus.base import TurnBus
 from chat.bus.memory import MemoryBus
 from chat.bus.redis import RedisBus
@@ -80,6 +80,7 @@ def shared_loop() -> SharedLoop:
 async def serve() -> None:
     """Begin to serve turns in the running loop; local models load meanwhile."""
     worker()
+    loop_lag.watch("turns")
     in_background(_warm())
 
 
