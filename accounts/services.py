@@ -1,18 +1,27 @@
-"""Every write to accounts and their tokens."""
+"""Every write to accounts, their tokens and keys, and the ledger of what they use."""
 
+import functools
 import hashlib
+import math
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
+from django.conf import settings
 from django.core.cache import cache
 from django.db import IntegrityError, transaction
+from django.db.models import F
+from django.utils import timezone
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 from rest_framework_simplejwt.utils import get_md5_hash_password
 
-from accounts.models import User
+from accounts import selectors
+from accounts.credentials import digest_of, recent_keys
+from accounts.models import ApiKey, UsageDay, User
+from accounts.quotas import month_sums
 
 TICKET_SECONDS = 30
 _PASSWORD_CLAIM = api_settings.REVOKE_TOKEN_CLAIM
@@ -20,6 +29,10 @@ _PASSWORD_CLAIM = api_settings.REVOKE_TOKEN_CLAIM
 
 class NameTaken(Exception):
     """Somebody already has this user name (names are compared without case)."""
+
+
+class TooManyKeys(Exception):
+    """A user has API_KEYS_PER_USER keys already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,3 +109,94 @@ def ticket_redeem(*, ticket: str) -> int | None:
 
 def _ticket_key(ticket: str) -> str:
     return "ticket:" + hashlib.sha256(ticket.encode()).hexdigest()
+
+
+@transaction.atomic
+def key_create(*, user: User, name: str, **limits: Any) -> tuple[ApiKey, str]:
+    """A new key, and what it is: this is the only time that anybody sees it.
+
+    Args:
+        user: Its owner.
+        name: For its owner alone.
+        limits: ``expires_at`` and the fields of ``Limits``, each as in ``ApiKey``.
+
+    Raises:
+        TooManyKeys: Revoke one first.
+    """
+    User.objects.select_for_update().get(pk=user.pk)  # of two at once one waits and counts
+    if selectors.keys_of(user=user).count() >= settings.API_KEYS_PER_USER:
+        raise TooManyKeys
+    raw = "sk-" + secrets.token_urlsafe(32)
+    key = ApiKey.objects.create(
+        user=user, name=name, prefix=raw[:10], digest=digest_of(raw), **limits
+    )
+    return key, raw
+
+
+def key_update(*, key: ApiKey, **changes: Any) -> None:
+    """Change a key's name, expiry or limits; in force at once in this process."""
+    for name, value in changes.items():
+        setattr(key, name, value)
+    key.save(update_fields=list(changes))
+    transaction.on_commit(functools.partial(recent_keys.forget, key.digest))
+
+
+def key_revoke(*, key: ApiKey) -> None:
+    """End a key for good; refused at once in this process, soon in all."""
+    key_update(key=key, revoked_at=timezone.now())
+
+
+@transaction.atomic
+def usage_add(
+    *,
+    user_id: int,
+    role_id: int | None,
+    amounts: Mapping[tuple[str, str], float],
+    key_id: int | None = None,
+) -> None:
+    """Add to today's ledger; safe for any number of threads and processes at once.
+
+    Args:
+        user_id: Who used it.
+        role_id: The character it was for; None for none.
+        amounts: By (provider, unit), in that unit. What is 0 is left out.
+        key_id: The API key it was asked with; None for a session.
+
+    Raises:
+        ValueError: An amount is negative, infinite or no number.
+        IntegrityError: The user is gone.
+    """
+    if any(not math.isfinite(amount) or amount < 0 for amount in amounts.values()):
+        raise ValueError(f"not amounts: {dict(amounts)}")
+    row = {
+        "user_id": user_id,
+        "key_id": key_id,
+        "role_id": role_id,
+        "day": selectors.today(),
+    }
+    for (provider, unit), amount in sorted(amounts.items()):  # one order: no deadlock
+        if amount:
+            _add(amount, provider=provider, unit=unit, **row)
+    transaction.on_commit(functools.partial(_count_towards_month, user_id, key_id, dict(amounts)))
+
+
+def _add(amount: float, **row: Any) -> None:
+    rows = UsageDay.objects.filter(**row)
+    added = {"amount": F("amount") + amount}
+    if rows.update(**added):
+        return
+    try:
+        with transaction.atomic():
+            UsageDay.objects.create(amount=amount, **row)
+    except IntegrityError:  # another was first, or the user is gone
+        if not rows.update(**added):
+            raise
+
+
+def _count_towards_month(
+    user_id: int, key_id: int | None, amounts: Mapping[tuple[str, str], float]
+) -> None:
+    for (_provider, unit), amount in amounts.items():
+        month_sums.add((user_id, None), unit, amount)
+        if key_id is not None:
+            month_sums.add((user_id, key_id), unit, amount)

@@ -1,5 +1,7 @@
 """Typed readers of the environment. A bad value stops the start; nothing is coerced."""
 
+import json
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -86,3 +88,23 @@ def choice(name: str, default: str, *, among: Sequence[str]) -> str:
 def words(name: str, default: str = "") -> list[str]:
     """A comma-separated list; empty items are dropped."""
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
+
+
+def prices(name: str) -> dict[str, float]:
+    """A JSON object of ``"<provider>:<unit>": price of one``, in a currency of one's own."""
+    value = text(name)
+    if not value:
+        return {}
+    try:
+        found = json.loads(value)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} must be a JSON object: {error}") from None
+    if not isinstance(found, dict):
+        raise ImproperlyConfigured(f"{name} must be a JSON object")
+    for key, price in found.items():
+        provider, _colon, unit = key.partition(":")
+        if not provider or not unit:
+            raise ImproperlyConfigured(f"{name}: {key!r} is not <provider>:<unit>")
+        if type(price) not in (int, float) or not math.isfinite(price) or price < 0:
+            raise ImproperlyConfigured(f"{name}: {key} must have a price, not {price!r}")
+    return {key: float(price) for key, price in found.items()}

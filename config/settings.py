@@ -188,7 +188,13 @@ CACHES: dict[str, dict[str, object]]
 CHANNEL_LAYERS: dict[str, dict[str, object]]
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, object]
 if EMBEDDED:
-    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+            # Above the default of 300 it would forget revoked tokens and counted requests.
+            "OPTIONS": {"MAX_ENTRIES": 100_000},
+        }
+    }
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
     CELERY_BROKER_URL = "memory://"
     CELERY_BROKER_TRANSPORT = "chat.local_broker:Transport"
@@ -296,6 +302,13 @@ SIMPLE_JWT = {
     "CHECK_REVOKE_TOKEN": True,  # a changed password ends the tokens made before
 }
 RATE_LIMITS = env.boolean("RATE_LIMITS", default=True)
+# What a user may use without a limit of their own in the admin; 0 is no limit.
+USER_REQUESTS_PER_MINUTE = env.integer("USER_REQUESTS_PER_MINUTE", 600)
+USER_MONTHLY_CHARACTERS = env.integer("USER_MONTHLY_CHARACTERS", 0)
+USER_MONTHLY_SECONDS = env.integer("USER_MONTHLY_SECONDS", 0)
+USER_MONTHLY_TOKENS = env.integer("USER_MONTHLY_TOKENS", 0)
+API_KEYS_PER_USER = env.integer("API_KEYS_PER_USER", 20, maximum=1000)
+USAGE_PRICES = env.prices("USAGE_PRICES")
 
 # --- REST -------------------------------------------------------------------------------
 REST_FRAMEWORK = {

@@ -7,6 +7,8 @@ from django.core.cache import cache
 from django.utils import translation
 
 from accounts.authentication import recent_users
+from accounts.credentials import recent_keys
+from accounts.quotas import month_sums
 from tests.processes import ServerProcess, start_server
 from voice import catalogue
 
@@ -20,6 +22,8 @@ def _nothing_remembered(settings) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     cache.clear()
     recent_users.clear()
+    recent_keys.clear()
+    month_sums.clear()
     catalogue.forget()
     translation.activate(settings.LANGUAGE_CODE)  # a request in English leaves its language
 
