@@ -7,7 +7,9 @@ all messages up to one of them, and the prompt's history begins right behind it.
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from django.conf import settings
+from django.db import DatabaseError
 
 from accounts.database import in_database_thread
 from chat import providers, selectors, services
@@ -15,7 +17,10 @@ from chat.llm.base import Prompt, PromptMessage, TextDelta
 from chat.llm.tokens import estimate_tokens
 from chat.models import Conversation
 from roles.models import Language
+from voice.attempts import collected
 from voice.errors import ProviderError
+
+logger = structlog.get_logger(__name__)
 
 # Messages that stay in the history word for word.
 KEPT_MESSAGES = 16
@@ -49,6 +54,7 @@ class SummaryFailed(Exception):
 class _Work:
     """What a new summary is made from."""
 
+    user_id: int
     name: str
     language: Language
     before: str
@@ -90,7 +96,7 @@ async def summary_update(*, conversation_id: int) -> bool:
         text = _extract(work)
     else:
         try:
-            text = await _write(work)
+            text = await _write_down(conversation_id, work)
         except ProviderError as error:
             raise SummaryFailed(str(error)) from error
     if not text:
@@ -108,12 +114,30 @@ def _work(conversation_id: int) -> _Work | None:
         return None
     before, _through = selectors.latest_summary(conversation_id=conversation_id)
     return _Work(
+        user_id=conversation.user_id,
         name=conversation.role.name,
         language=Language(conversation.role.language),
         before=before,
         messages=[(row["author"], row["text"]) for row in rows],
         through=rows[-1]["id"],
     )
+
+
+async def _write_down(conversation_id: int, work: _Work) -> str:
+    """What the model writes; what it was asked for goes into the ledger, failed or not."""
+    with collected() as attempts:
+        try:
+            return await _write(work)
+        finally:
+            try:
+                await in_database_thread(
+                    services.usage_store,
+                    user_id=work.user_id,
+                    conversation_id=conversation_id,
+                    attempts=attempts,
+                )
+            except DatabaseError:
+                logger.exception("usage could not be stored")
 
 
 async def _write(work: _Work) -> str:

@@ -123,6 +123,7 @@ class ClaimedTurn:
     request_id: int
     channel: str
     reply_modality: str
+    created_at: datetime
 
 
 _claimed = Prepared(
@@ -136,6 +137,17 @@ def claimed_turn(*, turn_id: int) -> ClaimedTurn | None:
     """The turn that a worker has just claimed; None where it was deleted."""
     row = _claimed.first(turn_id=turn_id)
     return ClaimedTurn(*row) if row else None
+
+
+def turn_channel(*, turn_id: int) -> str:
+    """The protocol that a turn came by; empty where the turn was deleted."""
+    found = Turn.objects.filter(pk=turn_id).values_list("channel", flat=True)
+    return found.first() or ""
+
+
+def role_of(*, conversation_id: int) -> int | None:
+    """With whom a conversation is; None where it was deleted."""
+    return Conversation.objects.filter(pk=conversation_id).values_list("role_id", flat=True).first()
 
 
 @dataclass(frozen=True, slots=True)

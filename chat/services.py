@@ -5,7 +5,7 @@ deliveries may be doubled, workers may be lost, and still each turn ends once.
 """
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from django.db import IntegrityError, transaction
@@ -14,7 +14,8 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.prepared import Prepared, argument
-from chat import selectors
+from accounts.services import usage_add
+from chat import metrics, selectors
 from chat.engine.events import Stage
 from chat.failures import failure_code
 from chat.models import Author, Conversation, Message, Modality, Summary, Turn, TurnState
@@ -23,6 +24,8 @@ from chat.selectors import ClaimedTurn
 from roles.models import Role
 from uploads.models import AudioFile, Origin
 from uploads.services import audio_store
+from voice.attempts import Attempt
+from voice.ledger import amounts_of
 
 
 class RoleNotFound(Exception):
@@ -180,7 +183,10 @@ def turn_claim(*, turn_id: int, worker: str) -> ClaimedTurn | None:
         attempt=F("attempt") + 1,
         started_at=timezone.now(),
     )
-    return selectors.claimed_turn(turn_id=turn_id) if claimed else None
+    turn = selectors.claimed_turn(turn_id=turn_id) if claimed else None
+    if turn is not None and turn.attempt == 1:
+        metrics.turn_claimed(turn.channel, (timezone.now() - turn.created_at).total_seconds())
+    return turn
 
 
 def transcript_store(*, message_id: int, text: str) -> None:
@@ -214,17 +220,15 @@ def turn_complete(
         if audio
         else None
     )
+    state = TurnState.CANCELLED if cancelled else TurnState.COMPLETED
     with transaction.atomic():
         reply = _reply_store(turn, text, full_text, stored) if text.strip() else None
-        ended = _end(
-            turn,
-            state=TurnState.CANCELLED if cancelled else TurnState.COMPLETED,
-            reply=reply,
-            timings=dict(timings),
-        )
+        ended = _end(turn, state=state, reply=reply, timings=dict(timings))
         if not ended:
             transaction.set_rollback(True)
-    if not ended and stored is not None:
+    if ended:
+        metrics.turn_ended(turn.channel, state, timings)
+    elif stored is not None:
         stored.delete()
     return ended
 
@@ -265,22 +269,26 @@ def turn_fail(
     open_ = Q(state__in=(TurnState.QUEUED, TurnState.RUNNING))
     if attempt is not None:
         open_ &= Q(attempt=attempt)
-    return (
-        Turn.objects.filter(open_, pk=turn_id).update(
-            state=TurnState.FAILED,
-            error=f"{stage}:{reason}",
-            error_code=failure_code(stage, reason),
-            timings=dict(timings or {}),
-            ended_at=timezone.now(),
-        )
-        == 1
+    failed = Turn.objects.filter(open_, pk=turn_id).update(
+        state=TurnState.FAILED,
+        error=f"{stage}:{reason}",
+        error_code=failure_code(stage, reason),
+        timings=dict(timings or {}),
+        ended_at=timezone.now(),
     )
+    if failed:
+        metrics.turn_failed(selectors.turn_channel(turn_id=turn_id), stage, reason, timings or {})
+    return failed == 1
 
 
 def turn_cancel_queued(*, turn_id: int) -> bool:
     """Queued → cancelled; False where it runs or has ended."""
     queued = Turn.objects.filter(pk=turn_id, state=TurnState.QUEUED)
-    return queued.update(state=TurnState.CANCELLED, ended_at=timezone.now()) == 1
+    cancelled = queued.update(state=TurnState.CANCELLED, ended_at=timezone.now())
+    if cancelled:
+        channel = selectors.turn_channel(turn_id=turn_id)
+        metrics.turn_ended(channel, TurnState.CANCELLED, {})
+    return cancelled == 1
 
 
 def turn_requeue(*, turn_id: int, attempt: int) -> bool:
@@ -294,3 +302,11 @@ def summary_store(*, conversation_id: int, text: str, through: int) -> None:
     Summary.objects.get_or_create(
         conversation_id=conversation_id, through_id=through, defaults={"text": text}
     )
+
+
+def usage_store(*, user_id: int, conversation_id: int, attempts: Iterable[Attempt]) -> None:
+    """What providers were asked for a conversation goes into its user's ledger."""
+    amounts = amounts_of(attempts)
+    if amounts:
+        role_id = selectors.role_of(conversation_id=conversation_id)
+        usage_add(user_id=user_id, role_id=role_id, amounts=amounts)

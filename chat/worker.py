@@ -13,7 +13,7 @@ import structlog
 from django.conf import settings
 
 from accounts.database import in_database_thread, persistently
-from chat import memory, providers, selectors, services
+from chat import memory, metrics, providers, selectors, services
 from chat.bus.base import TurnBus
 from chat.engine.events import AudioReady, Event, TextReady, TranscriptReady, TurnFailed
 from chat.engine.turn import TurnRun, TurnSpec
@@ -24,6 +24,7 @@ from chat.publisher import Publisher
 from chat.selectors import ClaimedTurn, TurnContext
 from uploads.sources import ClipError, load_clip
 from voice import speech
+from voice.attempts import Attempt, collected
 from voice.catalogue import VoiceNotServed, resolve
 from voice.tts.base import VoiceRef
 
@@ -60,11 +61,13 @@ class Worker:
         structlog.contextvars.bind_contextvars(turn_id=turn_id)
         publisher = Publisher(self.bus, turn_id, turn.attempt)
         await publisher.send("started", self.name)
-        try:
-            await self._run(turn, publisher)
-        finally:
-            await publisher.finish()
-        await self._afterwards(turn)
+        # The engine's task takes the list over with the context, and is waited for.
+        with metrics.running(), collected() as attempts:
+            try:
+                await self._run(turn, publisher)
+            finally:
+                await publisher.finish()
+        await self._afterwards(turn, attempts)
 
     async def _run(self, turn: ClaimedTurn, publisher: Publisher) -> None:
         try:
@@ -122,8 +125,17 @@ class Worker:
             timings=timings,
         )
 
-    async def _afterwards(self, turn: ClaimedTurn) -> None:
-        """Hand over what may be done later; the turn has ended already."""
+    async def _afterwards(self, turn: ClaimedTurn, attempts: list[Attempt]) -> None:
+        """Write down or hand over what may be done later; the turn has ended already."""
+        try:
+            await in_database_thread(
+                services.usage_store,
+                user_id=turn.user_id,
+                conversation_id=turn.conversation_id,
+                attempts=attempts,
+            )
+        except Exception:
+            logger.exception("usage could not be stored")
         try:
             await in_database_thread(memory.summary_request, conversation_id=turn.conversation_id)
         except Exception:
