@@ -6,29 +6,17 @@ Shared by the language model, the recogniser and the synthesiser of that name.
 import asyncio
 import contextlib
 import importlib
-import math
-import time
 from collections.abc import Iterator
-from email.utils import parsedate_to_datetime
 
 import anyio
 import httpx2
 import openai
 
 from voice.errors import ProviderError, Reason
+from voice.http_errors import reason_of, retry_after
 from voice.http_transport import AiohttpTransport, certificates
 
 ERRORS = (openai.OpenAIError, httpx2.RequestError, anyio.EndOfStream, OSError)
-
-# How the content filters of OpenAI, Azure, DashScope and Qiniu name themselves.
-_FILTERS = (
-    "content_filter",
-    "content_policy_violation",
-    "data_inspection_failed",
-    "datainspectionfailed",
-    "content_moderation",
-    "sensitive",
-)
 
 
 def open_client(
@@ -77,10 +65,10 @@ def provider_error(error: Exception, *, provider: str, begun: bool) -> ProviderE
     """
     status = error.status_code if isinstance(error, openai.APIStatusError) else None
     reason: Reason
-    retry_after = None
+    wait = None
     if isinstance(error, openai.APIStatusError):
         reason = reason_of(error.status_code, error.code, error.message)
-        retry_after = _retry_after(error.response.headers)
+        wait = retry_after(error.response.headers)
         message = f"answered {status}"
         if reason != "auth":  # answers to a wrong key quote parts of it
             message += f": {error.message[:200]}"
@@ -93,7 +81,7 @@ def provider_error(error: Exception, *, provider: str, begun: bool) -> ProviderE
         provider=provider,
         reason="incomplete" if begun else reason,
         status=status,
-        retry_after=retry_after,
+        retry_after=wait,
     )
 
 
@@ -106,45 +94,9 @@ def provider_errors(provider: str) -> Iterator[None]:
         raise provider_error(error, provider=provider, begun=False) from error
 
 
-def reason_of(status: int, code: str | None = None, message: str = "") -> Reason:
-    """The meaning of an HTTP status and of the error envelope's code."""
-    text = f"{code} {message if code is None else ''}".lower()
-    if status in (400, 403, 422, 451) and any(name in text for name in _FILTERS):
-        return "refused"
-    match status:
-        case 401 | 403:
-            return "auth"
-        case 402 | 429:
-            return "rate_limited"
-        case 408 | 504:
-            return "timeout"
-        case 400 | 405 | 411 | 413 | 414 | 415 | 422 | 451:
-            return "bad_request"
-        case _:  # 5xx; 404 as well: this server lacks the model, another one may have it
-            return "unavailable"
-
-
 def _timed_out(error: Exception) -> bool:
     """A server that cannot even be reached is unavailable, not slow."""
     cause = error.__cause__ if isinstance(error, openai.APITimeoutError) else error
     return isinstance(cause, httpx2.TimeoutException) and not isinstance(
         cause, httpx2.ConnectTimeout
     )
-
-
-def _retry_after(headers: httpx2.Headers) -> float | None:
-    """Seconds from a ``Retry-After`` header in either of its forms, or its finer variant."""
-    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        value = headers.get(name)
-        if value is None:
-            continue
-        try:
-            seconds = float(value) * unit
-        except ValueError:
-            try:
-                seconds = parsedate_to_datetime(value).timestamp() - time.time()
-            except ValueError:
-                continue
-        if math.isfinite(seconds):
-            return max(0.0, seconds)
-    return None

@@ -16,13 +16,8 @@ from openai import AsyncAPIResponse
 from chat.llm.base import Completion, LanguageModelCapabilities, Prompt, TextDelta
 from chat.llm.thinking import ThinkFilter
 from voice.errors import ProviderError, Reason
-from voice.openai_client import (
-    ERRORS,
-    open_client,
-    provider_error,
-    reason_of,
-    warm_client,
-)
+from voice.http_errors import reason_of
+from voice.openai_client import ERRORS, open_client, provider_error, warm_client
 from voice.registry import CONNECT_TIMEOUT, READ_TIMEOUT
 
 # Fields that some servers or models refuse, with the way to do without each.
