@@ -22,15 +22,26 @@ class RecognizerCapabilities:
 
 
 @dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of an utterance; ``start`` and ``end`` in seconds from its beginning."""
+
+    start: float
+    end: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Transcript:
     """What was understood so far; ``is_final`` is true for the last one of an utterance.
 
-    An empty final text means that no speech was heard.
+    An empty final text means that no speech was heard. A final one may say in ``segments``
+    when its parts were spoken, in order; empty where the recogniser does not tell.
     """
 
     text: str
     is_final: bool
     language: str = ""
+    segments: tuple[Segment, ...] = ()
 
 
 @runtime_checkable

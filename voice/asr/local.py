@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import zhconv
 
-from voice.asr.base import SAMPLE_RATE, RecognizerCapabilities, Transcript
+from voice.asr.base import SAMPLE_RATE, RecognizerCapabilities, Segment, Transcript
 from voice.errors import ProviderError, Reason
 
 MAX_SECONDS = 120.0
@@ -126,11 +126,18 @@ class WhisperRecognizer:
             if cancelled.is_set():
                 break
             if _is_speech(segment):
-                heard.append(segment.text)
-        text = "".join(heard).strip()
-        if info.language in _CHINESE:
-            text = _simplified(text)
-        return Transcript(text, is_final=True, language=info.language if text else language)
+                heard.append(segment)
+        chinese = info.language in _CHINESE
+        text = _written("".join(segment.text for segment in heard), chinese)
+        return Transcript(
+            text,
+            is_final=True,
+            language=info.language if text else language,
+            segments=tuple(
+                Segment(segment.start, segment.end, _written(segment.text, chinese))
+                for segment in heard
+            ),
+        )
 
     def _listen(self, samples: npt.NDArray[np.float32], language: str | None) -> Any:
         # No initial prompt: a Chinese one comes back as the transcript of unclear audio.
@@ -159,6 +166,10 @@ def _is_speech(segment: Any) -> bool:
         segment.no_speech_prob > _MAX_NO_SPEECH and segment.avg_logprob < _MIN_LOG_PROBABILITY
     )
     return not invented and segment.compression_ratio <= _MAX_COMPRESSION
+
+
+def _written(text: str, chinese: bool) -> str:
+    return _simplified(text.strip()) if chinese else text.strip()
 
 
 def _simplified(text: str) -> str:
