@@ -11,7 +11,7 @@ from chat.failures import failure_text
 from chat.messages import AudioMessage, ErrorMessage, ReplyMessage, Say
 from chat.models import Modality, TurnState
 from chat.selectors import TurnResult
-from uploads import storage
+from voice import storage
 
 FORMAT = "mp3"
 _NOTHING: frozenset[Kind] = frozenset()

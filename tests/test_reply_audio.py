@@ -14,7 +14,7 @@ from chat.renderers import ChatRenderer, VoiceChatRenderer
 from chat.selectors import TurnResult
 from tests.platform import is_final
 from tests.services import RedisServer
-from uploads import storage
+from voice import storage
 from voice.audio.codecs import Mp3Encoder, decode_clip
 
 RATE = 24_000

@@ -20,7 +20,7 @@ from moto.server import ThreadedMotoServer
 from accounts import services as accounts
 from config.storage import media_storage
 from tests.audio_samples import FORMATS, sample
-from uploads import services, sources, storage
+from uploads import services, sources
 from uploads.checks import foreign_hosts_are_hosts
 from uploads.fetch import FetchPolicy, Reason, SafeFetcher
 from uploads.models import AudioFile
@@ -32,6 +32,7 @@ from uploads.selectors import (
     is_own_url,
 )
 from uploads.tasks import delete_expired
+from voice import storage
 from voice.audio.decode import AudioFault
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -20,8 +20,8 @@ from accounts.models import User
 from accounts.throttling import UploadThrottle
 from uploads import services
 from uploads.sources import clip_error_message
-from uploads.storage import StorageError
 from voice.audio.decode import AudioError
+from voice.storage import StorageError
 
 logger = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from urllib.parse import SplitResult, urlsplit
 
 from accounts.models import User
-from uploads import storage
 from uploads.models import AudioFile
+from voice import storage
 from voice.audio.sniff import AAC, FLAC, M4A, MP3, OGG, WAV, WEBM
 
 MIME_TYPES = {kind.container: kind.mime for kind in (MP3, WAV, M4A, AAC, OGG, FLAC, WEBM)}
@@ -67,7 +67,7 @@ def audio_source(*, user: User, url: str, base_urls: Sequence[str]) -> str:
 
 
 def audio_read(file: AudioFile) -> bytes:
-    """The encoded bytes. Blocks. Raises uploads.storage.FileMissing, StorageError."""
+    """The encoded bytes. Blocks. Raises voice.storage.FileMissing, StorageError."""
     return storage.read(file.name)
 
 

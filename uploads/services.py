@@ -14,8 +14,8 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from accounts.models import User
-from uploads import storage
 from uploads.models import AudioFile, Origin
+from voice import storage
 from voice.audio.decode import AudioError, decode_clip
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def audio_store(
         filename: The client's name for it, to be shown only.
 
     Raises:
-        uploads.storage.StorageError: The file could not be written; there is no row.
+        voice.storage.StorageError: The file could not be written; there is no row.
     """
     row = AudioFile(
         token=secrets.token_hex(16),
@@ -78,7 +78,7 @@ def upload_accept(*, owner: User, file: UploadedFile[bytes]) -> AudioFile:
     Raises:
         AudioError: It is not audio within UPLOAD_MAX_BYTES and UPLOAD_MAX_SECONDS; nothing
             was kept.
-        uploads.storage.StorageError: The file could not be written; nothing was kept.
+        voice.storage.StorageError: The file could not be written; nothing was kept.
     """
     size = file.size or 0
     if size > settings.UPLOAD_MAX_BYTES:

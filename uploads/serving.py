@@ -13,9 +13,9 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHt
 from django.utils.cache import get_conditional_response
 from django.utils.translation import gettext as _
 
-from uploads import storage
 from uploads.models import AudioFile
 from uploads.selectors import MIME_TYPES, parse_name
+from voice import storage
 
 logger = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-from uploads import storage
 from uploads.fetch import MESSAGES, FetchError, FetchPolicy, SafeFetcher
 from uploads.selectors import parse_name
+from voice import storage
 from voice.audio.decode import AudioError, AudioFault, DecodedClip, decode_clip
 
 Stage = Literal["storage", "fetch", "decode"]
