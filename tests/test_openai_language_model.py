@@ -147,7 +147,9 @@ def test_plain_text_is_never_held_back() -> None:
     [
         (Behaviour(status=401, code="invalid_api_key"), "auth", False),
         (Behaviour(status=403), "auth", False),
-        (Behaviour(status=402), "rate_limited", True),
+        (Behaviour(status=402), "billing", False),
+        (Behaviour(status=429, code="insufficient_quota"), "billing", False),
+        (Behaviour(status=400, code="Arrearage"), "billing", False),
         (Behaviour(status=429), "rate_limited", True),
         (Behaviour(status=400), "bad_request", False),
         (Behaviour(status=422), "bad_request", False),

@@ -4,7 +4,8 @@ from typing import Literal
 
 Reason = Literal[
     "auth",  # the key was refused
-    "rate_limited",  # 429, or a quota is spent
+    "billing",  # the account is in arrears, or its quota is spent
+    "rate_limited",  # too many requests for now
     "bad_request",  # the provider will not take this input, whoever asks again
     "refused",  # a content filter of the provider
     "timeout",  # no answer, or no further answer, within the stage's deadline
@@ -13,14 +14,15 @@ Reason = Literal[
 ]
 
 RETRYABLE: frozenset[Reason] = frozenset({"rate_limited", "timeout", "unavailable"})
+DISABLING: frozenset[Reason] = frozenset({"auth", "billing"})
 
 
 class ProviderError(Exception):
     """A provider failed.
 
-    The adapter decides once, here, whether asking again (or asking another provider)
-    can help; wrappers only look at ``retryable``. ``str(error)`` is for logs and never
-    holds a key; what a person reads is worded by the protocol adapters.
+    The adapter decides once, here, whether asking again or asking another provider can
+    help; wrappers only look at ``retryable`` and ``elsewhere``. ``str(error)`` is for logs
+    and never holds a key; what a person reads is worded by the protocol adapters.
 
     Args:
         message: What happened, in English, without secrets.
@@ -47,5 +49,15 @@ class ProviderError(Exception):
 
     @property
     def retryable(self) -> bool:
-        """Whether the same request may succeed later or elsewhere."""
+        """Whether the same provider may do it if it is asked again."""
         return self.reason in RETRYABLE
+
+    @property
+    def disabling(self) -> bool:
+        """Whether the provider can do nothing at all until its operator has seen to it."""
+        return self.reason in DISABLING
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether another provider may do what this one did not."""
+        return self.retryable or self.disabling

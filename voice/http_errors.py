@@ -16,6 +16,14 @@ _FILTERS = (
     "content_moderation",
     "sensitive",
 )
+# How OpenAI, DashScope, DeepSeek and Qiniu say that nothing is left to pay with.
+_BILLING = (
+    "insufficient_quota",
+    "billing_hard_limit_reached",
+    "arrearage",
+    "insufficient balance",
+    "free quota",
+)
 # SiliconFlow's code for a model that it does not have, with a status of 400.
 _NO_SUCH_MODEL = frozenset({"20012", "model_not_found"})
 
@@ -25,12 +33,16 @@ def reason_of(status: int, code: str | None = None, message: str = "") -> Reason
     text = f"{code} {message if code is None else ''}".lower()
     if status in (400, 403, 422, 451) and any(name in text for name in _FILTERS):
         return "refused"
+    if status in (400, 403, 429) and any(name in text for name in _BILLING):
+        return "billing"
     if code in _NO_SUCH_MODEL:
         return "unavailable"  # as with 404: another server may have it
     match status:
         case 401 | 403:
             return "auth"
-        case 402 | 429:
+        case 402:
+            return "billing"
+        case 429:
             return "rate_limited"
         case 408 | 504:
             return "timeout"
