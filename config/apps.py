@@ -8,5 +8,6 @@ class ConfigConfig(AppConfig):
     label = "config"
 
     def ready(self) -> None:
-        """Register the checks."""
+        """Register the checks, and what workers do for the metrics when they start."""
         from config import checks  # noqa: F401
+        from config.metrics import process  # noqa: F401

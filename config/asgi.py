@@ -13,12 +13,16 @@ from accounts.sockets import TokenAuthMiddleware  # noqa: E402
 from chat.routing import websocket_urlpatterns  # noqa: E402
 from config.bodies import BodyLimit  # noqa: E402
 from config.lifespan import Lifespan  # noqa: E402
+from config.metrics.endpoint import MetricsEndpoint  # noqa: E402
+from config.metrics.requests import Measured  # noqa: E402
 from config.rest import Application  # noqa: E402
 
-application = ProtocolTypeRouter(
-    {
-        "http": BodyLimit(Application()),
-        "websocket": TokenAuthMiddleware(URLRouter(websocket_urlpatterns)),
-        "lifespan": Lifespan(),
-    }
+application = Measured(
+    ProtocolTypeRouter(
+        {
+            "http": MetricsEndpoint(BodyLimit(Application())),
+            "websocket": TokenAuthMiddleware(URLRouter(websocket_urlpatterns)),
+            "lifespan": Lifespan(),
+        }
+    )
 )

@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
 
 from config.envelope import failure
+from config.metrics.requests import note_route
 
 logger = structlog.get_logger(__name__)
 
@@ -40,6 +41,7 @@ class RequestContextMiddleware:
         structlog.contextvars.bind_contextvars(request_id=request_id)
         begun = time.perf_counter()
         response = await self.get_response(request)
+        note_route(request)
         response.headers["X-Request-ID"] = request_id
         logger.info(
             "request",

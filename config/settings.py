@@ -1,5 +1,6 @@
 """The one settings file, driven by the environment. docs/settings.md lists every variable."""
 
+import ipaddress
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -384,6 +385,18 @@ SOCKETS_PER_USER = env.integer("SOCKETS_PER_USER", 20, minimum=1)
 LOG_LEVEL = env.choice("LOG_LEVEL", "info", among=("debug", "info", "warning", "error"))
 LOG_FORMAT = env.choice("LOG_FORMAT", "console" if LOCAL else "json", among=("console", "json"))
 LOGGING = logs.configuration(level=LOG_LEVEL.upper(), form=LOG_FORMAT)
+
+# --- Metrics ----------------------------------------------------------------------------
+METRICS_TOKEN = env.text("METRICS_TOKEN")
+if METRICS_TOKEN and len(METRICS_TOKEN) < 16:
+    raise ImproperlyConfigured("METRICS_TOKEN must have at least 16 characters")
+try:
+    METRICS_NETWORKS = [
+        ipaddress.ip_network(network)
+        for network in env.words("METRICS_NETWORKS", "127.0.0.0/8,::1/128")
+    ]
+except ValueError as error:
+    raise ImproperlyConfigured(f"METRICS_NETWORKS: {error}") from error
 
 UNFOLD = {
     "SITE_TITLE": "梨园 Liyuan",
