@@ -1,0 +1,32 @@
+"""Which voice belongs to which model, by the vendor's public lists."""
+
+# Names without a suffix; both models know some names, for different voices.
+_V1_NAMES = (
+    "longwan longcheng longhua longxiaochun longxiaoxia longxiaocheng longxiaobai longyuan "
+    "longtong longlaotie longxiang longshu longshuo longjing longmiao longyue loongstella "
+    "loongbella longfei longjielidou"
+)
+_V2_NAMES = (
+    "longhuohuo longhuhu longchuanshu longanpei longwangwan longpaopao longshanshan longniuniu "
+    "longdaiyu longgaoseng longyingmu longyingxun longyingcui longyingda longyingjing "
+    "longyingyan longyingtian longyingbing longyingtao longyingling longanran longanxuan "
+    "longanchong longanping longbaizhi longsanshu longanrou"
+)
+_V1 = frozenset(_V1_NAMES.split())
+_V2 = frozenset(_V2_NAMES.split())
+_V3 = frozenset(("longanyang", "longanhuan"))
+MODELS = ("cosyvoice-v1", "cosyvoice-v2", "cosyvoice-v3-flash", "cosyvoice-v3-plus")
+SSML_MODELS = frozenset(MODELS[1:])
+
+
+def speaks(model: str, voice: str) -> bool:
+    """Whether ``model`` has ``voice``; a cloned voice carries the name of its model."""
+    if voice.startswith(f"{model}-"):
+        return True
+    if not voice.startswith(("long", "loong", "libai", "kabuleshen")):
+        return False
+    if model == "cosyvoice-v1":
+        return voice in _V1
+    if model == "cosyvoice-v2":
+        return voice in _V2 or voice.endswith("_v2")
+    return voice in _V3 or (model == "cosyvoice-v3-flash" and voice.endswith("_v3"))
