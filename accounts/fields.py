@@ -3,15 +3,19 @@
 REST framework's own turn ``30`` into ``"30"`` and ``"30"`` into ``30``; this API does not.
 """
 
+import re
 import unicodedata
+from datetime import UTC, date, datetime
 from typing import Any, NoReturn
 
+from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
 # Explicit embeddings, overrides and isolates: they make a name read otherwise than it is.
 _BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
 def worded(text: str) -> ErrorDetail:
@@ -91,6 +95,31 @@ class StrictInteger(_Worded, serializers.IntegerField):
                 % {"label": self.label, "minimum": self.minimum, "maximum": self.maximum}
             )
         return data
+
+
+class StrictDate(_Worded, serializers.DateField):
+    """A day, as ``2026-11-21`` alone."""
+
+    def to_internal_value(self, data: Any) -> date:
+        if isinstance(data, str) and _DATE.fullmatch(data):
+            try:
+                return date.fromisoformat(data)
+            except ValueError:  # the 30th of February
+                pass
+        reject(_("%(label)s必须是 YYYY-MM-DD 形式的日期") % {"label": self.label})
+
+
+class StrictMoment(_Worded, serializers.DateTimeField):
+    """A moment in ISO 8601 with its offset from UTC, which the value then has no more."""
+
+    def to_internal_value(self, data: Any) -> datetime:
+        try:
+            moment = parse_datetime(data) if isinstance(data, str) else None
+            if moment is not None and moment.tzinfo is not None:
+                return moment.astimezone(UTC)
+        except (ValueError, OverflowError):  # the 25th hour; the year 0 in UTC
+            pass
+        reject(_("%(label)s必须是带时区的 ISO 8601 时间") % {"label": self.label})
 
 
 class StrictChoice(_Worded, serializers.ChoiceField):

@@ -63,6 +63,14 @@ class QuotaSpent(Exception):
         self.retry_after = retry_after
 
 
+def by_budget(amounts: Mapping[str, float]) -> dict[str, float]:
+    """What amounts by unit are of each budget."""
+    return {
+        budget: round(sum(amounts.get(unit, 0.0) for unit in units), 3)
+        for budget, units in BUDGETS.items()
+    }
+
+
 class _MonthSums:
     """What was used this month by whom, for SUM_SECONDS; this process's own use is in it."""
 
@@ -77,12 +85,7 @@ class _MonthSums:
             kept = self._sums.get((user_id, key_id))
             if kept and kept[0] > time.monotonic() and kept[1] == month:
                 return dict(kept[2])
-        units = selectors.spent_by_unit(
-            user_id=user_id, key_id=key_id, since=month, units=_BUDGET_OF
-        )
-        sums = dict.fromkeys(BUDGETS, 0.0)
-        for unit, amount in units.items():
-            sums[_BUDGET_OF[unit]] += amount
+        sums = by_budget(selectors.spent_by_unit(user_id=user_id, key_id=key_id, since=month))
         with self._lock:
             self._sums[user_id, key_id] = (time.monotonic() + SUM_SECONDS, month, sums)
             self._sums.move_to_end((user_id, key_id))
@@ -141,6 +144,15 @@ def limit_of_user(user: User, budget: str) -> int:
     own = _own_limit(user, budget)
     default: int = getattr(settings, f"USER_MONTHLY_{budget.upper()}")
     return default if own is None else own
+
+
+def month_of(user: User) -> dict[str, dict[str, float | None]]:
+    """What is spent of each budget this month, and its limit; None is no limit."""
+    spent = month_sums.get(user.pk, None)
+    return {
+        budget: {"spent": spent[budget], "limit": limit_of_user(user, budget) or None}
+        for budget in BUDGETS
+    }
 
 
 def _own_limit(whose: Limits, budget: str) -> int | None:

@@ -10,7 +10,7 @@ handler404 = "config.errors.not_found"
 handler500 = "config.errors.server_error"
 
 urlpatterns = [
-    path("api/auth/", include("accounts.urls")),
+    path("api/", include("accounts.urls")),
     path("api/", include("voice.urls")),
     path("api/", include("roles.urls")),
     path("api/", include("chat.urls")),
