@@ -107,13 +107,7 @@ class Fields:
 
 def json_fields(request: HttpRequest) -> Fields:
     """The fields of a JSON object in the body. Raises ApiError (400, 415) for anything else."""
-    if request.content_type not in ("", "application/json"):
-        raise ApiError(
-            415,
-            f"Unsupported content type: '{request.content_type[:100]}'. This API method only"
-            " accepts 'application/json' requests, but you specified the wrong header.",
-            code="unsupported_content_type",
-        )
+    require_type(request, "application/json", "")
     try:
         # A lone surrogate (an escape can name one) is no text and could not be sent on.
         values = json.loads(request.body.decode("utf-8-sig"), parse_constant=_refuse)
@@ -126,6 +120,17 @@ def json_fields(request: HttpRequest) -> Fields:
     if not isinstance(values, dict):
         raise ApiError(400, "The body must be a JSON object.", code="invalid_json")
     return Fields(values)
+
+
+def require_type(request: HttpRequest, wanted: str, *others: str) -> None:
+    """Raises ApiError (415) for a body of another content type."""
+    given = request.content_type or ""
+    if given not in (wanted, *others):
+        raise ApiError(
+            415,
+            f"Unsupported content type: '{given[:100]}'. This method takes '{wanted}'.",
+            code="unsupported_content_type",
+        )
 
 
 def missing(name: str) -> ApiError:
@@ -160,11 +165,11 @@ def wrong_type(name: str, wanted: str, value: Any) -> ApiError:
 def _type_of(value: Any) -> str:
     if isinstance(value, bool):
         return "a boolean"
-    if isinstance(value, str):
-        return "a string"
     if isinstance(value, int | float):
         return "a number"
-    return {dict: "an object", list: "an array"}.get(type(value), "null")
+    if isinstance(value, list):
+        return "an array"
+    return "a string" if isinstance(value, str) else "an object"
 
 
 def _refuse(constant: str) -> Any:

@@ -7,7 +7,7 @@ event loop of the process: nothing here or in them may block it.
 import functools
 import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Coroutine, Mapping
 from typing import Any, Concatenate, ParamSpec
 
 from django.http import HttpRequest, HttpResponseBase, JsonResponse, StreamingHttpResponse
@@ -19,7 +19,9 @@ from accounts.database import in_database_thread
 logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
-View = Callable[Concatenate[HttpRequest, Credential, P], Awaitable[HttpResponseBase]]
+Answer = Coroutine[Any, Any, HttpResponseBase]
+View = Callable[Concatenate[HttpRequest, Credential, P], Answer]
+Handler = Callable[Concatenate[HttpRequest, P], Answer]
 
 _KINDS = {403: "permission_error", 429: "rate_limit_error"}
 
@@ -75,18 +77,50 @@ class BrokenStream(Exception):
 class Stream(StreamingHttpResponse):
     """An answer whose pieces go out one by one, as an async generator gives them.
 
-    The generator is closed by the one who iterates, at the very moment the client goes.
+    The generator is closed at the very moment the client goes. Make it by ``begin``.
     """
 
-    def __init__(self, pieces: AsyncGenerator[bytes, None], content_type: str) -> None:
+    def __init__(self, pieces: "_Begun", content_type: str, headers: Mapping[str, str]) -> None:
         # Proxies may gather pieces; this keeps nginx from it.
-        headers = {"X-Accel-Buffering": "no", "Cache-Control": "no-cache"}
-        super().__init__(pieces, content_type=content_type, headers=headers)
+        unbuffered = {"X-Accel-Buffering": "no", "Cache-Control": "no-cache"}
+        super().__init__(pieces, content_type=content_type, headers={**unbuffered, **headers})
         self._pieces = pieces
+
+    @classmethod
+    async def begin(
+        cls,
+        pieces: AsyncGenerator[bytes, None],
+        content_type: str,
+        headers: Mapping[str, str] | None = None,
+    ) -> "Stream":
+        """Wait for the first piece: what fails before it has a status of its own.
+
+        Raises:
+            Exception: Whatever the generator raises before it gives anything.
+        """
+        return cls(_Begun(await anext(pieces, b""), pieces), content_type, headers or {})
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         # Django's would wrap it twice, and leave its closing to the garbage collector.
         return self._pieces
+
+
+class _Begun:
+    """An async generator whose first piece is known. Closed, the generator is."""
+
+    def __init__(self, first: bytes, pieces: AsyncGenerator[bytes, None]) -> None:
+        self._first: bytes | None = first
+        self._pieces = pieces
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        first, self._first = self._first, None
+        return await anext(self._pieces) if first is None else first
+
+    async def aclose(self) -> None:
+        await self._pieces.aclose()
 
 
 def event(data: Mapping[str, Any]) -> bytes:
@@ -94,9 +128,7 @@ def event(data: Mapping[str, Any]) -> bytes:
     return b"data: " + json.dumps(data, ensure_ascii=False).encode() + b"\n\n"
 
 
-def endpoint(
-    method: str, *, budgets: Collection[str] = ()
-) -> Callable[[View[P]], Callable[Concatenate[HttpRequest, P], Awaitable[HttpResponseBase]]]:
+def endpoint(method: str, *, budgets: Collection[str] = ()) -> Callable[[View[P]], Handler[P]]:
     """Make a view of a coroutine that takes the request and who makes it.
 
     Args:
@@ -105,12 +137,10 @@ def endpoint(
     """
     allowed = ("GET", "HEAD") if method == "GET" else (method,)
 
-    def decorate(
-        view: View[P],
-    ) -> Callable[Concatenate[HttpRequest, P], Awaitable[HttpResponseBase]]:
+    def decorate(view: View[P]) -> Handler[P]:
         @functools.wraps(view)
         async def handle(
-            request: HttpRequest, *args: P.args, **kwargs: P.kwargs
+            request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs
         ) -> HttpResponseBase:
             try:
                 if request.method not in allowed:

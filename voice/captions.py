@@ -21,10 +21,10 @@ def timed(transcript: Transcript, seconds: float) -> list[Segment]:
     """
     if transcript.segments:
         return list(transcript.segments)
-    found = sentences(transcript.text) if transcript.text else []
     pace = seconds / max(1, len(transcript.text))
-    segments, begun = [], 0
-    for sentence in found:
+    segments: list[Segment] = []
+    begun = 0
+    for sentence in sentences(transcript.text):
         ended = begun + len(sentence)
         segments.append(Segment(begun * pace, ended * pace, sentence.strip()))
         begun = ended
