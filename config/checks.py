@@ -46,6 +46,8 @@ def providers_can_be_built(app_configs: Any, **kwargs: Any) -> list[CheckMessage
     if settings.LLM_API_KEY and not settings.LLM_BASE_URL:
         text = "LLM_API_KEY is set but LLM_BASE_URL is not: the offline understudy answers."
         found.append(Warning(text, id="liyuan.W002"))
+    if not settings.QINIU_BASE_URL.startswith(("https://", "http://")):
+        found.append(Error("QINIU_BASE_URL must be like https://…/v1.", id="liyuan.E005"))
     for prefix, names, known in (
         ("ASR", asr_names(), ASR_FACTORIES),
         ("TTS", tts_names(), TTS_FACTORIES),
@@ -53,6 +55,9 @@ def providers_can_be_built(app_configs: Any, **kwargs: Any) -> list[CheckMessage
         if unknown := [name for name in names if name not in known]:
             text = f"{prefix}_PROVIDERS: unknown {', '.join(unknown)}; known: {', '.join(known)}."
             found.append(Error(text, id="liyuan.E003"))
+        if "qiniu" in names and not settings.QINIU_API_KEY:
+            text = f"{prefix}_PROVIDERS names qiniu but QINIU_API_KEY is not set."
+            found.append(Error(text, id="liyuan.E004"))
         for setting in (f"{prefix}_BASE_URL", f"{prefix}_MODEL"):
             if "openai" in names and not getattr(settings, setting):
                 text = f"{prefix}_PROVIDERS names openai but {setting} is not set."

@@ -333,6 +333,7 @@ REST_FRAMEWORK = {
         "login": "10/min",
         "register": "20/hour",
         "upload": "60/min",
+        "sample": "30/min",
     },
     "NUM_PROXIES": env.integer("PROXIES", 0, maximum=10),
     "DATETIME_FORMAT": "%Y-%m-%dT%H:%M:%SZ",
@@ -376,6 +377,9 @@ TTS_BASE_URL = env.text("TTS_BASE_URL")
 TTS_API_KEY = env.text("TTS_API_KEY")
 TTS_MODEL = env.text("TTS_MODEL", "tts-1")
 TTS_VOICE = env.text("TTS_VOICE", "alloy")
+QINIU_API_KEY = env.text("QINIU_API_KEY")
+QINIU_BASE_URL = env.text("QINIU_BASE_URL", "https://api.qnaigc.com/v1").rstrip("/")
+QINIU_TTS_TRANSPORT = env.choice("QINIU_TTS_TRANSPORT", "websocket", among=("websocket", "http"))
 
 # --- Sockets ----------------------------------------------------------------------------
 SOCKET_IDLE_SECONDS = env.number("SOCKET_IDLE_SECONDS", 300, minimum=1)

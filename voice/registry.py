@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from voice.qiniu.config import QiniuConfig
+
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 30.0
 
@@ -24,6 +26,7 @@ class ProviderConfig:
         api_key: For it; empty where it wants none.
         model: Its name of the model.
         audio_format: What it is asked to synthesise; ``pcm`` is the fastest.
+        qiniu: The settings of Qiniu; None where it has no key.
         models_dir: Where the weights of the local models are.
         connect_timeout: Seconds to connect.
         read_timeout: Seconds without a byte after which an answer counts as lost.
@@ -33,6 +36,7 @@ class ProviderConfig:
     api_key: str = field(default="", repr=False)
     model: str = ""
     audio_format: AudioFormat = "pcm"
+    qiniu: QiniuConfig | None = None
     models_dir: Path = Path("models")
     connect_timeout: float = CONNECT_TIMEOUT
     read_timeout: float = READ_TIMEOUT
@@ -46,6 +50,16 @@ class ProviderConfig:
         for name in ("base_url", "model"):
             if not getattr(self, name):
                 raise ValueError(f"the provider openai needs a {name}")
+
+    def require_qiniu(self) -> QiniuConfig:
+        """The settings of Qiniu.
+
+        Raises:
+            ValueError: There is no key.
+        """
+        if self.qiniu is None or not self.qiniu.api_key:
+            raise ValueError("the provider qiniu needs an api_key")
+        return self.qiniu
 
 
 def build(

@@ -6,6 +6,7 @@ They hold pooled connections and models, so they belong to the event loop that u
 import asyncio
 from dataclasses import dataclass
 from threading import Lock
+from typing import cast
 from weakref import WeakKeyDictionary
 
 from django.conf import settings
@@ -13,6 +14,7 @@ from django.conf import settings
 from voice.asr.base import Recognizer
 from voice.asr.registry import build_recognizer
 from voice.catalogue import nearest
+from voice.qiniu.config import QiniuConfig, Transport
 from voice.registry import ProviderConfig
 from voice.tts.base import Synthesizer
 from voice.tts.registry import build_synthesizer
@@ -41,7 +43,11 @@ def tts_names() -> list[str]:
 
 
 def _at_hand(base_url: str) -> list[str]:
-    return ["openai"] * bool(base_url) + ["local"] * settings.SPEECH
+    return [
+        *(["openai"] if base_url else []),
+        *(["qiniu"] if settings.QINIU_API_KEY else []),
+        *(["local"] if settings.SPEECH else []),
+    ]
 
 
 def current() -> Speech:
@@ -72,5 +78,17 @@ def provider_config(capability: str) -> ProviderConfig:
         base_url=getattr(settings, f"{capability}_BASE_URL"),
         api_key=getattr(settings, f"{capability}_API_KEY"),
         model=getattr(settings, f"{capability}_MODEL"),
+        qiniu=qiniu_config(),
         models_dir=settings.MODELS_DIR,
+    )
+
+
+def qiniu_config() -> QiniuConfig | None:
+    """The settings of Qiniu; None where it has no key."""
+    if not settings.QINIU_API_KEY:
+        return None
+    return QiniuConfig(
+        api_key=settings.QINIU_API_KEY,
+        base_url=settings.QINIU_BASE_URL,
+        tts_transport=cast(Transport, settings.QINIU_TTS_TRANSPORT),
     )

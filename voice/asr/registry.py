@@ -20,6 +20,16 @@ def _openai(config: ProviderConfig) -> Recognizer:
     )
 
 
+def _qiniu(config: ProviderConfig) -> Recognizer:
+    from voice.asr.qiniu import QiniuRecognizer
+
+    return QiniuRecognizer(
+        config.require_qiniu(),
+        connect_timeout=config.connect_timeout,
+        read_timeout=config.read_timeout,
+    )
+
+
 def _local(config: ProviderConfig) -> Recognizer:
     from voice.asr.local import WhisperRecognizer
 
@@ -28,6 +38,7 @@ def _local(config: ProviderConfig) -> Recognizer:
 
 FACTORIES: dict[str, Callable[[ProviderConfig], Recognizer]] = {
     "openai": _openai,
+    "qiniu": _qiniu,
     "local": _local,
 }
 

@@ -21,6 +21,16 @@ def _openai(config: ProviderConfig) -> Synthesizer:
     )
 
 
+def _qiniu(config: ProviderConfig) -> Synthesizer:
+    from voice.tts.qiniu import QiniuSynthesizer
+
+    return QiniuSynthesizer(
+        config.require_qiniu(),
+        connect_timeout=config.connect_timeout,
+        read_timeout=config.read_timeout,
+    )
+
+
 def _local(config: ProviderConfig) -> Synthesizer:
     from voice.tts.kokoro import KokoroSynthesizer
 
@@ -29,6 +39,7 @@ def _local(config: ProviderConfig) -> Synthesizer:
 
 FACTORIES: dict[str, Callable[[ProviderConfig], Synthesizer]] = {
     "openai": _openai,
+    "qiniu": _qiniu,
     "local": _local,
 }
 
