@@ -15,7 +15,6 @@ logger = structlog.get_logger(__name__)
 _ANSWERS: dict[Reason, tuple[int, str, str]] = {
     "auth": (502, "provider_error", "The provider refused the server's own credentials."),
     "billing": (502, "provider_error", "The provider refused the server's own account."),
-    "billing": (503, "provider_unavailable", "The provider is not available at the moment."),
     "rate_limited": (429, "rate_limit_exceeded", "The provider is busy: please try again later."),
     "bad_request": (400, "invalid_value", "The provider does not take this input."),
     "refused": (400, "content_policy_violation", "The provider's content filter refused this."),
