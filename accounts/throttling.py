@@ -46,3 +46,12 @@ class RegisterThrottle(_Switchable, AnonRateThrottle):
 
 class UploadThrottle(_Switchable, UserRateThrottle):
     scope = "upload"
+
+
+class SampleThrottle(_Switchable):
+    """Counts an address: whoever listens to voices need not be logged in."""
+
+    scope = "sample"
+
+    def get_cache_key(self, request: Request, view: APIView) -> str:
+        return self.cache_format % {"scope": self.scope, "ident": self.get_ident(request)}

@@ -1,10 +1,11 @@
 """Where every path leads."""
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
 from django.views.decorators.csrf import csrf_exempt
 
 from config.health import HealthView
+from voice.serving import serve as serve_sample
 
 handler404 = "config.errors.not_found"
 handler500 = "config.errors.server_error"
@@ -18,5 +19,6 @@ urlpatterns = [
     path("api/", include("config.docs")),
     path("", include("config.pages")),
     path("", include("uploads.urls")),
+    re_path(r"^samples/(?P<digest>[0-9a-f]{32})\.mp3$", serve_sample, name="voice-sample"),
     path("admin/", admin.site.urls),
 ]

@@ -1,6 +1,7 @@
 """``manage.py load_presets``: again and again, around what the operator has changed."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from voice.services import voices_load
 
 pytestmark = pytest.mark.django_db
 CARD = Path(presets.__file__).parent / "zhugeliang.json"
+VOICES = 3 + 36 + 13 + 36 + 189  # promised, local, OpenAI's, Qiniu's, DashScope's
 
 
 def load(capsys, *arguments):
@@ -46,12 +48,12 @@ def folder(tmp_path):
 
 def test_a_second_load_changes_nothing(capsys):
     assert load(capsys) == [
-        "Voices:  39 added, 0 updated, 0 unchanged",
+        f"Voices:  {VOICES} added, 0 updated, 0 unchanged",
         "Presets: 12 added, 0 updated, 0 unchanged, 0 kept",
     ]
     before = rows()
     assert load(capsys) == [
-        "Voices:  0 added, 0 updated, 39 unchanged",
+        f"Voices:  0 added, 0 updated, {VOICES} unchanged",
         "Presets: 0 added, 0 updated, 12 unchanged, 0 kept",
     ]
     assert rows() == before
@@ -121,7 +123,7 @@ def test_reset_takes_the_files_word(capsys):
     assert "2 kept" in load(capsys)[1]
     assert Role.objects.get(slug="zhugeliang").name == "孔明"
     assert load(capsys, "--reset") == [
-        "Voices:  0 added, 1 updated, 38 unchanged",
+        f"Voices:  0 added, 1 updated, {VOICES - 1} unchanged",
         "Presets: 0 added, 2 updated, 10 unchanged, 0 kept",
     ]
     after = rows()
@@ -148,7 +150,7 @@ def test_the_operator_s_names_order_and_choice_of_voices_stay():
     Voice.objects.create(voice_type="own", voice_name="own", provider="openai")
     Voice.objects.filter(voice_type="kokoro_am_adam").delete()
     loaded = voices_load()
-    assert (loaded.added, loaded.updated, loaded.unchanged) == (1, 1, 37)
+    assert (loaded.added, loaded.updated, loaded.unchanged) == (1, 1, VOICES - 2)
     sky = Voice.objects.get(voice_type="kokoro_af_sky")
     assert (sky.voice_name, sky.enabled, sky.sort) == ("天", False, 1)
     assert sky.provider_voice == "af_sky"
@@ -199,13 +201,22 @@ def test_a_bad_file_stops_the_command_with_nothing_loaded(monkeypatch, tmp_path)
 
 def test_the_delivered_catalogue_is_whole():
     entries = catalogue.delivered()
-    assert len({entry.voice_type for entry in entries}) == len(entries) == 39
-    assert len({(entry.provider, entry.provider_voice) for entry in entries}) == 39
+    assert len({entry.voice_type for entry in entries}) == len(entries) == VOICES
+    assert len({entry.voice_name for entry in entries}) == VOICES
+    assert len({(entry.provider, entry.provider_voice) for entry in entries}) == VOICES
+    by_type = {entry.voice_type: entry for entry in entries}
     assert [entry.sort for entry in entries] == sorted(entry.sort for entry in entries)
     for entry in entries:
-        assert entry.language in ("zh", "en")
-        assert entry.gender in ("male", "female")
+        assert entry.language in ("zh", "en", "ja", "ko", "id", "mul")
+        assert entry.gender in ("male", "female", "other")
         entry.row().full_clean()
+        if entry.stand_in:
+            assert by_type[entry.stand_in].gender == entry.gender
+            assert by_type[entry.stand_in].provider in ("dashscope", "qiniu")
+        if entry.provider == "dashscope":
+            model, _, name = entry.provider_voice.partition("/")
+            assert re.fullmatch(r"cosyvoice-v[123]|cosyvoice-v3-(flash|plus)|qwen-audio-.*", model)
+            assert entry.voice_type in (name, f"{name}.v3-plus")
         if entry.provider == "local":
             assert entry.voice_type == f"kokoro_{entry.provider_voice}"
             assert entry.sample_url == f"/static/voices/{entry.voice_type}.mp3"

@@ -28,7 +28,7 @@ def test_a_sample_of_ours_has_the_address_the_client_asked_at(voices):
     assert (
         urls["kokoro_zf_xiaoxiao"] == "http://localhost:8123/static/voices/kokoro_zf_xiaoxiao.mp3"
     )
-    assert urls["qiniu_zh_male_wwxkjx"].startswith("https://aitoken-public.qnaigc.com/")
+    assert urls["qiniu_zh_female_wwxkjx"].startswith("https://aitoken-public.qnaigc.com/")
 
 
 def test_or_the_platform_s_public_address(voices, settings):
@@ -77,22 +77,39 @@ def test_an_old_snapshot_is_taken_anew(voices, monkeypatch):
         ("kokoro_zm_yunxi", ["local"], VoiceRef("local", "zm_yunxi", "zh")),
         ("kokoro_zm_yunxi", ["openai", "local"], VoiceRef("local", "zm_yunxi", "zh")),
         (
+            "qiniu_zh_female_wwxkjx",
+            ["local", "qiniu"],
+            VoiceRef("qiniu", "qiniu_zh_female_wwxkjx", "zh"),
+        ),
+        # OpenAI's names: OpenAI, else as they are mapped, else the nearest; in any language.
+        ("onyx", ["dashscope", "openai"], VoiceRef("openai", "onyx", "zh")),
+        ("onyx", ["local", "dashscope"], VoiceRef("dashscope", "cosyvoice-v2/longsanshu", "zh")),
+        ("onyx", ["local"], VoiceRef("local", "zm_yunjian", "zh")),
+        # One of the contract that Qiniu does not know.
+        (
             "qiniu_zh_male_wwxkjx",
             ["local", "qiniu"],
-            VoiceRef("qiniu", "qiniu_zh_male_wwxkjx", "zh"),
+            VoiceRef("qiniu", "qiniu_zh_male_whxkxg", "zh"),
         ),
         # Else the nearest of the first one: language, then gender, then the order.
         ("qiniu_zh_female_wwxkjx", ["local"], VoiceRef("local", "zf_xiaoxiao", "zh")),
         ("qiniu_zh_male_wwxkjx", ["local"], VoiceRef("local", "zm_yunjian", "zh")),
         ("qiniu_en_female_ysyyn", ["local"], VoiceRef("local", "af_heart", "en")),
-        ("kokoro_am_puck", ["openai"], VoiceRef("openai", "shimmer", "en")),
+        ("kokoro_af_sky", ["openai"], VoiceRef("openai", "shimmer", "en")),
+        ("kokoro_am_puck", ["openai"], VoiceRef("openai", "echo", "en")),
         ("kokoro_af_sky", ["qiniu"], VoiceRef("qiniu", "qiniu_en_female_ysyyn", "en")),
-        ("kokoro_am_puck", ["qiniu"], VoiceRef("qiniu", "qiniu_en_female_ysyyn", "en")),
-        # A provider without any voice is passed over.
+        ("kokoro_am_puck", ["qiniu"], VoiceRef("qiniu", "qiniu_en_male_azyyn", "en")),
         (
             "kokoro_am_puck",
             ["dashscope", "qiniu"],
-            VoiceRef("qiniu", "qiniu_en_female_ysyyn", "en"),
+            VoiceRef("dashscope", "cosyvoice-v3-flash/loongandy_v3", "en"),
+        ),
+        ("longjiaxin_v3", ["local"], VoiceRef("local", "zf_xiaoxiao", "zh")),
+        # A provider without any voice is passed over.
+        (
+            "kokoro_am_puck",
+            ["elsewhere", "qiniu"],
+            VoiceRef("qiniu", "qiniu_en_male_azyyn", "en"),
         ),
         # A voice that nobody knows any more.
         ("gone", ["local"], VoiceRef("local", "zf_xiaoxiao", "zh")),
@@ -116,12 +133,12 @@ def test_a_voice_taken_off_is_spoken_by_the_nearest(voices):
 
 def test_a_voice_of_the_operator_s_openai_server_keeps_its_name(voices):
     Voice.objects.create(
-        voice_type="nova", voice_name="Nova", provider="openai", provider_voice="nova"
+        voice_type="mine", voice_name="Mine", provider="openai", provider_voice="my/voice:1"
     )
-    assert catalogue.resolve("nova", ["local", "openai"]).name == "nova"
+    assert catalogue.resolve("mine", ["local", "openai"]).name == "my/voice:1"
 
 
-@pytest.mark.parametrize("providers", [[], ["dashscope"]])
+@pytest.mark.parametrize("providers", [[], ["elsewhere"]])
 def test_where_nobody_has_a_voice_it_says_so(voices, providers):
     with pytest.raises(catalogue.VoiceNotServed, match="kokoro_af_sky"):
         catalogue.resolve("kokoro_af_sky", providers)
@@ -132,10 +149,21 @@ def test_where_nobody_has_a_voice_it_says_so(voices, providers):
     [
         (("qiniu", "qiniu_zh_male_wwxkjx", "zh"), "local", ("local", "zm_yunjian", "zh")),
         (("local", "bf_emma", "en"), "qiniu", ("qiniu", "qiniu_en_female_ysyyn", "en")),
-        (("local", "zm_yunxi", "zh"), "qiniu", ("qiniu", "qiniu_zh_male_wwxkjx", "zh")),
-        (("local", "zm_yunxi", "zh"), "openai", ("openai", "alloy", "zh")),
+        (("local", "zm_yunxi", "zh"), "qiniu", ("qiniu", "qiniu_zh_male_ljfdxz", "zh")),
+        (("local", "zf_xiaoyi", "zh"), "openai", ("openai", "alloy", "zh")),
+        (("local", "zm_yunxi", "zh"), "openai", ("openai", "echo", "zh")),
         (("openai", "alloy", "en"), "local", ("local", "af_heart", "en")),
-        (("local", "zm_yunxi", "zh"), "dashscope", None),
+        (
+            ("openai", "alloy", "en"),
+            "dashscope",
+            ("dashscope", "cosyvoice-v2/longxiaochun_v2", "zh"),
+        ),
+        (
+            ("local", "zm_yunxi", "zh"),
+            "dashscope",
+            ("dashscope", "cosyvoice-v3-flash/longanyang", "zh"),
+        ),
+        (("local", "zm_yunxi", "zh"), "elsewhere", None),
     ],
 )
 @pytest.mark.parametrize("warm", [True, False])

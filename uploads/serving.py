@@ -5,7 +5,6 @@ and the row's word on what exists hold for both.
 """
 
 import logging
-import re
 from collections.abc import AsyncIterator
 
 from django.core.files.base import File
@@ -16,15 +15,11 @@ from django.utils.translation import gettext as _
 from uploads.models import AudioFile
 from uploads.selectors import MIME_TYPES, parse_name
 from voice import storage
+from voice.audio.ranges import RangeError, wanted_bytes
 
 logger = logging.getLogger(__name__)
 
 _CHUNK = 256 * 1024
-_RANGE = re.compile(r"([0-9]{0,18})-([0-9]{0,18})")
-
-
-class RangeError(ValueError):
-    """A range of bytes that is malformed, or that the file does not have."""
 
 
 async def serve(request: HttpRequest, name: str) -> HttpResponseBase:
@@ -52,7 +47,12 @@ async def serve(request: HttpRequest, name: str) -> HttpResponseBase:
     if conditional is not None and conditional is not bare:
         return conditional
     try:
-        wanted = _wanted(request, size, etag)
+        wanted = wanted_bytes(
+            request.headers.get("Range", ""),
+            size,
+            if_range=request.headers.get("If-Range", ""),
+            etag=etag,
+        )
     except RangeError:
         return _plain(416, _("所请求的范围无效"), **{"Content-Range": f"bytes */{size}"})
     first, end = wanted or (0, size)
@@ -83,30 +83,6 @@ async def _pieces(file: File[bytes], size: int) -> AsyncIterator[bytes]:
             yield piece
     finally:
         file.close()
-
-
-def _wanted(request: HttpRequest, size: int, etag: str) -> tuple[int, int] | None:
-    """The first byte and the one after the last; None asks for the whole file.
-
-    Several ranges, other units and an ``If-Range`` of another file are answered with the
-    whole, as RFC 9110 (14.2, 13.1.5) allows.
-    """
-    unit, _sep, text = request.headers.get("Range", "").partition("=")
-    if unit.strip().lower() != "bytes" or "," in text:
-        return None
-    if request.headers.get("If-Range", etag) != etag:
-        return None
-    found = _RANGE.fullmatch(text.strip())
-    if not found or not any(found.groups()):
-        raise RangeError(text)
-    begin, last = found.groups()
-    if begin:
-        first, end = int(begin), min(int(last) + 1, size) if last else size
-    else:
-        first, end = max(0, size - int(last)), size
-    if first >= end:
-        raise RangeError(text)
-    return first, end
 
 
 def _plain(status: int, text: str, **headers: str) -> HttpResponse:

@@ -8,12 +8,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from voice import catalogue
+from voice import catalogue, samples
 from voice.serializers import VoiceTypeSerializer
+from voice.speech import tts_names
 
 
 class VoiceTypesView(APIView):
-    """The voices on offer."""
+    """The voices on offer: those of the providers that are switched on."""
 
     authentication_classes = []  # open to all: a stale token must not turn into a 401
     permission_classes = [AllowAny]
@@ -23,16 +24,16 @@ class VoiceTypesView(APIView):
     )
     def get(self, request: Request) -> Response:
         base = settings.PUBLIC_BASE_URL or request.build_absolute_uri("/").rstrip("/")
-        return Response(
-            [
+        providers = tts_names()
+        voices = []
+        for entry in catalogue.offered(providers):
+            sample = samples.address(entry, providers)
+            voices.append(
                 {
                     "voice_type": entry.voice_type,
                     "voice_name": entry.voice_name,
                     "category": entry.category,
-                    "sample_url": base + entry.sample_url
-                    if entry.sample_url.startswith("/")
-                    else entry.sample_url,
+                    "sample_url": base + sample if sample.startswith("/") else sample,
                 }
-                for entry in catalogue.enabled()
-            ]
-        )
+            )
+        return Response(voices)

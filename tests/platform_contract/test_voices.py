@@ -12,7 +12,7 @@ pytestmark = pytest.mark.system
 QINIU = "https://aitoken-public.qnaigc.com/ai-voice"
 
 
-def test_voice_types_need_no_token_and_begin_with_the_contract_s_three(http):
+def test_voice_types_need_no_token_and_begin_with_the_contract_s_three(http, server):
     voices = ok(http.get("/api/voiceTypes"))
     assert voices[:3] == [
         {
@@ -25,7 +25,8 @@ def test_voice_types_need_no_token_and_begin_with_the_contract_s_three(http):
             "voice_type": "qiniu_zh_male_wwxkjx",
             "voice_name": "温柔男声",
             "category": "中文",
-            "sample_url": f"{QINIU}/qiniu_zh_male_wwxkjx.mp3",
+            # Qiniu's own lists do not have it, so it is heard as whoever speaks for it.
+            "sample_url": f"{server.base_url}/static/voices/kokoro_zm_yunjian.mp3",
         },
         {
             "voice_type": "qiniu_en_female_ysyyn",
@@ -55,7 +56,7 @@ def test_each_voice_has_exactly_the_contract_s_fields_and_makes_a_role(http, ali
 def test_every_sample_of_ours_plays(http):
     voices = ok(http.get("/api/voiceTypes"))
     ours = [v["sample_url"] for v in voices if v["sample_url"].startswith(str(http.base_url))]
-    assert len(ours) == 36
+    assert len(ours) == 37
     total = 0
     for url in ours:
         answer = http.get(url)

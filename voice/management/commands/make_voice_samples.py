@@ -43,7 +43,7 @@ class Command(BaseCommand):
                 encoder = Mp3Encoder(SAMPLE_RATE, bit_rate=_BIT_RATE)
                 length, sample = 0, b""
                 async for pcm in synthesizer.synthesize(
-                    lines[voice.provider_voice], voice=voice.ref
+                    lines[voice.provider_voice], voice=voice.ref()
                 ):
                     length += len(pcm) // 2
                     sample += encoder.encode(pcm)
