@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 from django.conf import settings
 
-from voice.asr.base import Recognizer
+from voice.asr.fallback import FallbackRecognizer
 from voice.asr.registry import build_recognizer
 from voice.catalogue import nearest
 from voice.qiniu.config import QiniuConfig, Transport
@@ -24,7 +24,7 @@ from voice.tts.registry import build_synthesizer
 class Speech:
     """Who listens and who speaks; None where nobody is configured."""
 
-    recognizer: Recognizer | None
+    recognizer: FallbackRecognizer | None
     synthesizer: Synthesizer | None
 
 

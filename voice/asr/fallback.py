@@ -31,12 +31,13 @@ class FallbackRecognizer:
         self._any_streams = any(each.streaming for each in every)
 
     async def recognize(
-        self, audio: AsyncIterable[bytes], *, language: str = ""
+        self, audio: AsyncIterable[bytes], *, language: str = "", first: str = ""
     ) -> AsyncIterator[Transcript]:
-        """See `Recognizer.recognize`."""
+        """See `Recognizer.recognize`; ``first`` is the provider to ask before the others."""
         kept = _Replay(audio)
         transcripts = self._chain.run(
             lambda _, provider: provider.recognize(kept, language=language),
+            first=first,
             hurry=not self._any_streams,
             units=lambda: {"seconds": kept.seconds},
         )
