@@ -6,7 +6,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
 from voice.asr.registry import FACTORIES as ASR_FACTORIES
-from voice.speech import asr_names, tts_names
+from voice.speech import asr_names, dashscope_config, tts_names
 from voice.tts.registry import FACTORIES as TTS_FACTORIES
 
 
@@ -46,6 +46,10 @@ def providers_can_be_built(app_configs: Any, **kwargs: Any) -> list[CheckMessage
     if settings.LLM_API_KEY and not settings.LLM_BASE_URL:
         text = "LLM_API_KEY is set but LLM_BASE_URL is not: the offline understudy answers."
         found.append(Warning(text, id="liyuan.W002"))
+    try:
+        dashscope_config()
+    except ValueError as error:
+        found.append(Error(f"DASHSCOPE_…: {error}.", id="liyuan.E005"))
     if not settings.QINIU_BASE_URL.startswith(("https://", "http://")):
         found.append(Error("QINIU_BASE_URL must be like https://…/v1.", id="liyuan.E005"))
     for prefix, names, known in (
@@ -55,6 +59,9 @@ def providers_can_be_built(app_configs: Any, **kwargs: Any) -> list[CheckMessage
         if unknown := [name for name in names if name not in known]:
             text = f"{prefix}_PROVIDERS: unknown {', '.join(unknown)}; known: {', '.join(known)}."
             found.append(Error(text, id="liyuan.E003"))
+        if "dashscope" in names and not settings.DASHSCOPE_API_KEY:
+            text = f"{prefix}_PROVIDERS names dashscope but DASHSCOPE_API_KEY is not set."
+            found.append(Error(text, id="liyuan.E004"))
         if "qiniu" in names and not settings.QINIU_API_KEY:
             text = f"{prefix}_PROVIDERS names qiniu but QINIU_API_KEY is not set."
             found.append(Error(text, id="liyuan.E004"))

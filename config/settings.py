@@ -377,6 +377,18 @@ TTS_BASE_URL = env.text("TTS_BASE_URL")
 TTS_API_KEY = env.text("TTS_API_KEY")
 TTS_MODEL = env.text("TTS_MODEL", "tts-1")
 TTS_VOICE = env.text("TTS_VOICE", "alloy")
+DASHSCOPE_API_KEY = env.text("DASHSCOPE_API_KEY")
+DASHSCOPE_WEBSOCKET_BASE_URL = env.text(
+    "DASHSCOPE_WEBSOCKET_BASE_URL",
+    env.text("COSYVOICE_ENDPOINT") or "wss://dashscope.aliyuncs.com/api-ws/v1/inference",
+)
+DASHSCOPE_HTTP_BASE_URL = env.text(
+    "DASHSCOPE_HTTP_BASE_URL", "https://dashscope.aliyuncs.com/api/v1"
+).rstrip("/")
+DASHSCOPE_WORKSPACE = env.text("DASHSCOPE_WORKSPACE")
+DASHSCOPE_ASR_MODEL = env.text("DASHSCOPE_ASR_MODEL", "paraformer-realtime-v2")
+DASHSCOPE_SHORT_TEXT = env.choice("DASHSCOPE_SHORT_TEXT", "websocket", among=("websocket", "http"))
+DASHSCOPE_MAX_CONNECTIONS = env.integer("DASHSCOPE_MAX_CONNECTIONS", 200, minimum=1, maximum=5000)
 QINIU_API_KEY = env.text("QINIU_API_KEY")
 QINIU_BASE_URL = env.text("QINIU_BASE_URL", "https://api.qnaigc.com/v1").rstrip("/")
 QINIU_TTS_TRANSPORT = env.choice("QINIU_TTS_TRANSPORT", "websocket", among=("websocket", "http"))

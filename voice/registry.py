@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from voice.dashscope.config import DashScopeConfig
 from voice.qiniu.config import QiniuConfig
 
 CONNECT_TIMEOUT = 5.0
@@ -26,6 +27,7 @@ class ProviderConfig:
         api_key: For it; empty where it wants none.
         model: Its name of the model.
         audio_format: What it is asked to synthesise; ``pcm`` is the fastest.
+        dashscope: The settings of DashScope; None where it has no key.
         qiniu: The settings of Qiniu; None where it has no key.
         models_dir: Where the weights of the local models are.
         connect_timeout: Seconds to connect.
@@ -36,6 +38,7 @@ class ProviderConfig:
     api_key: str = field(default="", repr=False)
     model: str = ""
     audio_format: AudioFormat = "pcm"
+    dashscope: DashScopeConfig | None = None
     qiniu: QiniuConfig | None = None
     models_dir: Path = Path("models")
     connect_timeout: float = CONNECT_TIMEOUT
@@ -50,6 +53,16 @@ class ProviderConfig:
         for name in ("base_url", "model"):
             if not getattr(self, name):
                 raise ValueError(f"the provider openai needs a {name}")
+
+    def require_dashscope(self) -> DashScopeConfig:
+        """The settings of DashScope.
+
+        Raises:
+            ValueError: There is no key.
+        """
+        if self.dashscope is None or not self.dashscope.api_key:
+            raise ValueError("the provider dashscope needs an api_key")
+        return self.dashscope
 
     def require_qiniu(self) -> QiniuConfig:
         """The settings of Qiniu.

@@ -14,6 +14,7 @@ from django.conf import settings
 from voice.asr.fallback import FallbackRecognizer
 from voice.asr.registry import build_recognizer
 from voice.catalogue import nearest
+from voice.dashscope.config import DashScopeConfig, ShortText
 from voice.qiniu.config import QiniuConfig, Transport
 from voice.registry import ProviderConfig
 from voice.tts.base import Synthesizer
@@ -45,6 +46,7 @@ def tts_names() -> list[str]:
 def _at_hand(base_url: str) -> list[str]:
     return [
         *(["openai"] if base_url else []),
+        *(["dashscope"] if settings.DASHSCOPE_API_KEY else []),
         *(["qiniu"] if settings.QINIU_API_KEY else []),
         *(["local"] if settings.SPEECH else []),
     ]
@@ -78,8 +80,24 @@ def provider_config(capability: str) -> ProviderConfig:
         base_url=getattr(settings, f"{capability}_BASE_URL"),
         api_key=getattr(settings, f"{capability}_API_KEY"),
         model=getattr(settings, f"{capability}_MODEL"),
+        dashscope=dashscope_config(),
         qiniu=qiniu_config(),
         models_dir=settings.MODELS_DIR,
+    )
+
+
+def dashscope_config() -> DashScopeConfig | None:
+    """The settings of DashScope; None where it has no key. Raises ValueError for a wrong one."""
+    if not settings.DASHSCOPE_API_KEY:
+        return None
+    return DashScopeConfig(
+        api_key=settings.DASHSCOPE_API_KEY,
+        websocket_url=settings.DASHSCOPE_WEBSOCKET_BASE_URL,
+        http_url=settings.DASHSCOPE_HTTP_BASE_URL,
+        workspace=settings.DASHSCOPE_WORKSPACE,
+        asr_model=settings.DASHSCOPE_ASR_MODEL,
+        short_text=cast(ShortText, settings.DASHSCOPE_SHORT_TEXT),
+        max_connections=settings.DASHSCOPE_MAX_CONNECTIONS,
     )
 
 

@@ -20,6 +20,12 @@ def _openai(config: ProviderConfig) -> Recognizer:
     )
 
 
+def _dashscope(config: ProviderConfig) -> Recognizer:
+    from voice.asr import dashscope
+
+    return dashscope.build(config.require_dashscope())
+
+
 def _qiniu(config: ProviderConfig) -> Recognizer:
     from voice.asr.qiniu import QiniuRecognizer
 
@@ -38,6 +44,7 @@ def _local(config: ProviderConfig) -> Recognizer:
 
 FACTORIES: dict[str, Callable[[ProviderConfig], Recognizer]] = {
     "openai": _openai,
+    "dashscope": _dashscope,
     "qiniu": _qiniu,
     "local": _local,
 }

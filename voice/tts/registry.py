@@ -21,6 +21,12 @@ def _openai(config: ProviderConfig) -> Synthesizer:
     )
 
 
+def _dashscope(config: ProviderConfig) -> Synthesizer:
+    from voice.tts.cosyvoice import CosyVoiceSynthesizer
+
+    return CosyVoiceSynthesizer(config.require_dashscope())
+
+
 def _qiniu(config: ProviderConfig) -> Synthesizer:
     from voice.tts.qiniu import QiniuSynthesizer
 
@@ -39,6 +45,7 @@ def _local(config: ProviderConfig) -> Synthesizer:
 
 FACTORIES: dict[str, Callable[[ProviderConfig], Synthesizer]] = {
     "openai": _openai,
+    "dashscope": _dashscope,
     "qiniu": _qiniu,
     "local": _local,
 }
