@@ -10,14 +10,14 @@ from unfold.widgets import UnfoldAdminSelectWidget
 
 from roles.models import Language, Role
 from roles.serializers import RoleSerializer
-from voice import catalogue
+from voice import catalogue, speech
 
 
 def voice_choices(current: str = "") -> list[tuple[str, Any]]:
     """The voices on offer, grouped by language; ``current`` stays choosable if it is not."""
     groups: dict[str, list[tuple[str, str]]] = {}
-    for entry in catalogue.enabled():
-        label = dict(Language.choices).get(entry.language, entry.language)
+    for entry in catalogue.offered(speech.tts_names()):
+        label = dict(Language.choices).get(entry.language, entry.category)
         groups.setdefault(str(label), []).append((entry.voice_type, entry.voice_name))
     known = {voice_type for voices in groups.values() for voice_type, _name in voices}
     choices: list[tuple[str, Any]] = [("", "---------"), *groups.items()]

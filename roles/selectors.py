@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from roles.models import Language, Role
 from roles.pages import Listing, Rows
+from voice import catalogue, speech
 
 ITEM_FIELDS = (
     "id",
@@ -94,7 +95,17 @@ def role_get(*, role_id: int) -> dict[str, Any]:
     row: dict[str, Any] | None = rows.values(*DETAIL_FIELDS).first()
     if row is None:
         raise Http404(_("角色不存在"))
+    row["voice_in_use"] = voice_in_use(voice_type=row["voice_type"], language=row["language"])
     return row
+
+
+def voice_in_use(*, voice_type: str, language: str) -> dict[str, str] | None:
+    """Whose voice is heard where that of a role is not served any more.
+
+    None where it is, and where nobody speaks at all.
+    """
+    other = catalogue.replacement(voice_type, speech.tts_names(), language=language)
+    return other and {"voice_type": other.voice_type, "voice_name": other.voice_name}
 
 
 def role_owned(*, role_id: int, owner: User) -> Role | None:

@@ -82,6 +82,11 @@ class RoleItem(serializers.Serializer[Any]):
     colors = serializers.DictField(child=serializers.CharField())
 
 
+class VoiceInUse(serializers.Serializer[Any]):
+    voice_type = serializers.CharField()
+    voice_name = serializers.CharField()
+
+
 class RoleDetail(RoleItem):
     personality = serializers.CharField()
     scenario = serializers.CharField()
@@ -91,6 +96,9 @@ class RoleDetail(RoleItem):
     lorebook = serializers.DictField()
     moods = serializers.ListField(child=serializers.CharField())
     updated_at = serializers.DateTimeField()
+    voice_in_use = VoiceInUse(
+        allow_null=True, help_text="Who speaks where the role's own voice is not served; else null."
+    )
 
 
 class RoleCreated(serializers.Serializer[Any]):

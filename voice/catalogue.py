@@ -7,7 +7,7 @@ once, one made in another after SNAPSHOT_SECONDS at most.
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 from django.conf import settings
 
@@ -27,6 +27,7 @@ __all__ = [
     "offered",
     "replacement",
     "resolve",
+    "served_types",
     "speaker",
 ]
 
@@ -44,6 +45,7 @@ class _Snapshot:
     entries: tuple[Entry, ...]
     by_type: dict[str, Entry]
     taken_at: float
+    served: dict[tuple[str, ...], frozenset[str]] = field(default_factory=dict)
 
 
 _snapshot: _Snapshot | None = None
@@ -61,7 +63,7 @@ def _entries() -> _Snapshot:
     known = _snapshot
     if known is None or time.monotonic() - known.taken_at > SNAPSHOT_SECONDS:
         taken_at = time.monotonic()
-        names = [field.name for field in fields(Entry)]
+        names = [each.name for each in fields(Entry)]
         found = tuple(Entry(**values) for values in Voice.objects.values(*names))
         known = _Snapshot(found, {entry.voice_type: entry for entry in found}, taken_at)
         _snapshot = known
@@ -80,14 +82,25 @@ def offered(providers: Sequence[str]) -> list[Entry]:
         providers: Registry names of the synthesisers switched on. Where there are none,
             nothing speaks: then it is the local voices, which need no more than a switch.
     """
-    snapshot = _entries()
-    on = providers or ("local",)
+    served = served_types(providers or ("local",))
     return [
         entry
-        for entry in snapshot.entries
-        if entry.enabled
-        and (entry.voice_type in _PROMISED or _speaks(entry, on, snapshot.by_type) is not None)
+        for entry in _entries().entries
+        if entry.voice_type in served or (entry.enabled and entry.voice_type in _PROMISED)
     ]
+
+
+def served_types(providers: Sequence[str]) -> frozenset[str]:
+    """The identifiers of the voices that are heard now: by themselves, or by their stand-in."""
+    snapshot = _entries()
+    key = (*providers, settings.TTS_VOICE)
+    if key not in snapshot.served:
+        snapshot.served[key] = frozenset(
+            entry.voice_type
+            for entry in snapshot.entries
+            if _speaks(entry, providers, snapshot.by_type) is not None
+        )
+    return snapshot.served[key]
 
 
 def get(voice_type: str) -> Entry | None:

@@ -11,7 +11,8 @@ def test_a_role_says_all_about_itself(bob, alice):
     role = ok(bob("GET", f"/api/role/{alice.add()}"))
     assert list(role)[:7] == ITEM
     rest = {"personality", "scenario", "greeting", "example_dialogue", "moods", "lorebook"}
-    assert rest | {"alternate_greetings", "updated_at", *MORE} == set(role) - set(ITEM)
+    rest |= {"alternate_greetings", "updated_at", "voice_in_use", *MORE}
+    assert rest == set(role) - set(ITEM)
 
 
 @pytest.mark.parametrize("role_id", ["0", "99999999", "9" * 19, "9" * 60])

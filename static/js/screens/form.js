@@ -68,7 +68,7 @@ export async function formScreen(page, idText) {
     element.value = role[name] ?? options[0][0];
     return element;
   };
-  const picker = new VoicePicker(voices, role.voice_type);
+  const picker = new VoicePicker(voices, role);
   const optional = t("form.optional");
   const fields = {
     name: field(t("form.name"), input("name", { placeholder: t("form.name.example") })),

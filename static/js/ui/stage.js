@@ -30,7 +30,10 @@ export class Stage {
       role.name,
     );
     if (/^[\p{Script=Han}·]{1,5}$/u.test(role.name)) name.dataset.short = "";
-    this.plate = h("div", { class: "stage-plate" }, name, this.moodLine);
+    const voice = role.voice_in_use;
+    const words = voice && t("voice.instead", { name: voice.voice_name });
+    const note = voice && h("p", { class: "stage-note" }, words);
+    this.plate = h("div", { class: "stage-plate" }, name, this.moodLine, note);
     this.element = h(
       "section",
       { class: "stage", "aria-label": t("stage.label", { name: role.name }) },

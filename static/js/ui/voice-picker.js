@@ -1,11 +1,13 @@
-// Choosing a voice by ear.
+// Choosing a voice by ear: among a few dozen by tabs, among hundreds by kind and name.
 
 import { speak } from "../audio/speech.js";
-import { h, iconButton, relabel, setIcon } from "../dom.js";
+import { h, icon, iconButton, relabel, setIcon } from "../dom.js";
 import { t } from "../i18n.js";
 import { toast } from "./feedback.js";
 import { playable } from "./player.js";
 
+const TABS = 6; // more kinds than this are a list
+const MANY = 60; // more voices than this are searched
 const KNOWN = { 中文: "voice.chinese", 英文: "voice.english", 双语音色: "voice.bilingual" };
 
 /** The contract's categories in the page's language; a vendor's own word as it is. */
@@ -16,22 +18,21 @@ function categoryName(category) {
 export class VoicePicker {
   #audio = Object.assign(new Audio(), { preload: "none" });
   #button = null;
+  #category = "";
+  #search = "";
 
-  /** @param {object[]} voices of `/api/voiceTypes` @param {string} [chosen] a voice_type */
-  constructor(voices, chosen) {
+  /**
+   * @param {object[]} voices of `/api/voiceTypes`
+   * @param {object} role whose `voice_type` is chosen, on offer or not
+   */
+  constructor(voices, { voice_type: chosen, voice_in_use: instead }) {
     this.rows = voices.map((voice) => this.#row(voice, voice.voice_type === chosen));
+    if (chosen && !this.rows.some(({ radio }) => radio.checked)) {
+      const kept = { voice_type: chosen, voice_name: t("voice.kept"), category: "" };
+      this.rows.unshift(this.#row(kept, true));
+    }
     const categories = ["", ...new Set(voices.map(({ category }) => category))];
-    const filters = categories.map((category) =>
-      h(
-        "button",
-        {
-          type: "button",
-          "aria-pressed": category === "",
-          onclick: (event) => this.#filter(category, filters, event.currentTarget),
-        },
-        category ? categoryName(category) : t("voice.all"),
-      ),
-    );
+    this.none = h("p", { class: "voices-none", role: "status", hidden: true }, t("voice.none"));
     this.error = h("p", { class: "field-error", id: "voice-error", hidden: true });
     this.group = h(
       "div",
@@ -46,8 +47,16 @@ export class VoicePicker {
     this.element = h(
       "div",
       { class: "field" },
-      h("div", { class: "tabs small", role: "group", "aria-label": t("voice.filter") }, filters),
+      instead &&
+        h("p", { class: "field-hint" }, t("voice.instead.choose", { name: instead.voice_name })),
+      h(
+        "div",
+        { class: "voices-filter" },
+        categories.length > TABS ? this.#list(categories) : this.#tabs(categories),
+        voices.length > MANY && this.#searchBox(),
+      ),
       this.group,
+      this.none,
       this.error,
     );
     for (const name of ["pause", "ended"]) this.#audio.addEventListener(name, () => this.#silent());
@@ -91,18 +100,72 @@ export class VoicePicker {
         {},
         radio,
         h("span", { class: "voice-name" }, voice.voice_name),
-        h("small", {}, categoryName(voice.category)),
+        h("small", {}, categoryName(voice.category) || voice.voice_type),
       ),
-      play,
+      voice.sample_url && play,
     );
     return { element, radio, voice };
   }
 
-  #filter(category, buttons, pressed) {
-    for (const button of buttons) button.setAttribute("aria-pressed", button === pressed);
+  #tabs(categories) {
+    const buttons = categories.map((category) =>
+      h(
+        "button",
+        {
+          type: "button",
+          "aria-pressed": category === "",
+          onclick: ({ currentTarget }) => {
+            for (const each of buttons) each.setAttribute("aria-pressed", each === currentTarget);
+            this.#filter({ category });
+          },
+        },
+        category ? categoryName(category) : t("voice.all"),
+      ),
+    );
+    return h(
+      "div",
+      { class: "tabs small", role: "group", "aria-label": t("voice.filter") },
+      buttons,
+    );
+  }
+
+  #list(categories) {
+    return h(
+      "select",
+      {
+        "aria-label": t("voice.filter"),
+        onchange: ({ currentTarget }) => this.#filter({ category: currentTarget.value }),
+      },
+      categories.map((value) =>
+        h("option", { value }, value ? categoryName(value) : t("voice.all")),
+      ),
+    );
+  }
+
+  #searchBox() {
+    const box = h("input", {
+      type: "search",
+      placeholder: t("voice.search"),
+      "aria-label": t("voice.search"),
+      autocomplete: "off",
+      oninput: () => this.#filter({ search: box.value.trim().toLowerCase() }),
+      onkeydown: (event) => event.key === "Enter" && event.preventDefault(),
+    });
+    return h("label", { class: "search" }, icon("search"), box);
+  }
+
+  /** Shows what fits, and the chosen one. */
+  #filter({ category = this.#category, search = this.#search }) {
+    this.#category = category;
+    this.#search = search;
+    let shown = 0;
     for (const { element, voice, radio } of this.rows) {
-      element.hidden = category !== "" && voice.category !== category && !radio.checked;
+      const words = `${voice.voice_name} ${voice.voice_type} ${voice.category}`.toLowerCase();
+      const fits = (!category || voice.category === category) && words.includes(search);
+      element.hidden = !fits && !radio.checked;
+      shown += fits;
     }
+    this.none.hidden = shown > 0;
   }
 
   async #play(voice, button) {

@@ -1,0 +1,39 @@
+"""The voices that vendors have now, asked of themselves. A new vendor is a line in LISTS."""
+
+from collections.abc import Awaitable, Callable
+
+from voice.delivered import Entry
+from voice.errors import ProviderError
+from voice.models import EVERY_LANGUAGE
+from voice.qiniu.voices import list_voices
+from voice.speech import qiniu_config
+
+# Behind those that come with the platform, until the operator sorts them.
+_SORT = 10_000
+_LANGUAGES = {"": "zh", "multi": EVERY_LANGUAGE}
+
+
+async def _qiniu() -> list[Entry]:
+    config = qiniu_config()
+    if config is None:
+        raise ProviderError("QINIU_API_KEY is not set", provider="qiniu", reason="auth")
+    return [
+        Entry(
+            voice_type=voice.voice_type,
+            voice_name=voice.voice_name,
+            category=voice.category,
+            language=_LANGUAGES.get(voice.language, voice.language),
+            gender=voice.gender,
+            provider="qiniu",
+            provider_voice=voice.voice_type,
+            sample_url=voice.sample_url,
+            enabled=True,
+            sort=_SORT + number,
+            listed=True,
+        )
+        for number, voice in enumerate(await list_voices(config), 1)
+    ]
+
+
+LISTS: dict[str, Callable[[], Awaitable[list[Entry]]]] = {"qiniu": _qiniu}
+"""By registry name: what gives the whole list. Raises ProviderError where it cannot."""
