@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from config.management.commands.serve import GRACE_SECONDS
 from tests.containers import (
@@ -141,10 +142,36 @@ def test_compose_starts_roles_that_the_entry_point_knows():
 
 
 def test_web_alone_is_reachable():
-    assert [name for name, service in COMPOSE["services"].items() if "ports" in service] == ["web"]
+    services = {name: s for name, s in COMPOSE["services"].items() if "profiles" not in s}
+    assert [name for name, service in services.items() if "ports" in service] == ["web"]
     assert COMPOSE["networks"]["stores"] == {"internal": True}
     for name in ("postgres", "redis"):
         assert COMPOSE["services"][name]["networks"] == ["stores"]
+
+
+def test_metrics_are_watched_where_the_operator_wants_that():
+    extra = {name: s for name, s in COMPOSE["services"].items() if "profiles" in s}
+    assert {name: service["profiles"] for name, service in extra.items()} == {
+        "prometheus": ["metrics"],
+        "grafana": ["metrics"],
+    }
+    assert extra["grafana"]["ports"] == ["${PUBLISH_GRAFANA:-127.0.0.1:3000}:3000"]
+    assert "ports" not in extra["prometheus"]
+    mounted = [config["source"] for s in extra.values() for config in s["configs"]]
+    assert sorted(mounted) == sorted(COMPOSE["configs"])
+    for config in COMPOSE["configs"].values():
+        assert (DOCKER / config["file"]).is_file()
+
+
+def test_prometheus_asks_the_web_service_with_the_token_of_the_settings():
+    config = yaml.safe_load((DOCKER / "prometheus.yml").read_text(encoding="utf-8"))
+    (job,) = config["scrape_configs"]
+    assert job["static_configs"] == [{"targets": [f"web:{IMAGE_ENVIRONMENT['PORT']}"]}]
+    (secret,) = COMPOSE["services"]["prometheus"]["secrets"]
+    assert job["authorization"]["credentials_file"] == f"/run/secrets/{secret}"
+    assert COMPOSE["secrets"] == {secret: {"environment": "METRICS_TOKEN"}}
+    grafana = yaml.safe_load((DOCKER / "grafana/datasource.yml").read_text(encoding="utf-8"))
+    assert grafana["datasources"][0]["url"] == "http://prometheus:9090"
 
 
 def test_nothing_starts_before_what_it_needs():
