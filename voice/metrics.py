@@ -1,6 +1,12 @@
 """What providers are asked and how fast they answer, for Prometheus."""
 
-from prometheus_client import Counter, Histogram
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+
+from prometheus_client import REGISTRY, Counter, Histogram, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from voice.attempts import Attempt
 
@@ -42,3 +48,33 @@ def count(attempt: Attempt) -> None:
     if attempt.answered:
         for unit, amount in attempt.units.items():
             _units.labels(attempt.provider, unit).inc(amount)
+
+
+class _Connections(Collector):
+    """What the pools of connections hold, looked at when somebody asks."""
+
+    def describe(self) -> list[Metric]:
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        held = GaugeMetricFamily(
+            "liyuan_provider_connections",
+            "Connections to providers that are open now: idle or busy",
+            labels=["provider", "use", "state"],
+        )
+        events = CounterMetricFamily(
+            "liyuan_provider_connection_events",
+            "What became of connections to providers: opened, reused, refused, expired …",
+            labels=["provider", "use", "event"],
+        )
+        # A process that has not loaded the pool has no connections, and need not load it.
+        pool = sys.modules.get("voice.dashscope.pool")
+        for use, state in pool.pool_state().items() if pool else ():
+            for name, number in asdict(state).items():
+                family = held if name in ("idle", "busy") else events
+                family.add_metric(["dashscope", use, name], number)
+        yield held
+        yield events
+
+
+REGISTRY.register(_Connections())
