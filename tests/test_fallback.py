@@ -18,6 +18,7 @@ from voice.asr.base import RecognizerCapabilities, Transcript
 from voice.asr.fallback import FallbackRecognizer
 from voice.asr.openai import OpenAIRecognizer
 from voice.attempts import collected
+from voice.breaker import Rests
 from voice.errors import ProviderError, Reason
 from voice.fallback import Policy
 from voice.tts.base import SynthesizerCapabilities, VoiceRef
@@ -25,7 +26,14 @@ from voice.tts.fallback import FallbackSynthesizer
 from voice.tts.openai import OpenAISynthesizer
 
 PROMPT = Prompt((PromptMessage("user", "你好"),))
-POLICY = Policy(attempts=2, pause=0.02, longest_wait=0.3, patience=0.4, rest=0.5)
+REST = 0.3
+POLICY = Policy(
+    attempts=2,
+    pause=0.02,
+    longest_wait=0.3,
+    patience=0.4,
+    rests=Rests(first=REST, longest=2 * REST),
+)
 FIRST_VOICE = VoiceRef("first", "alloy", "zh")
 
 
@@ -137,7 +145,6 @@ async def test_a_second_request_to_the_same_provider_may_do(
     ("behaviour", "reason"),
     [
         (Behaviour(status=400, code="context_length_exceeded"), "bad_request"),
-        (Behaviour(status=401), "auth"),
         (Behaviour(text="", finish_reason="content_filter"), "refused"),
     ],
 )
@@ -181,12 +188,50 @@ async def test_the_last_failure_is_raised_when_all_fail(
     assert (error.provider, error.reason, error.retry_after) == ("second", "rate_limited", 7)
 
 
-async def test_patience_ends_with_the_last_provider(first: OpenAIServer) -> None:
+@pytest.mark.parametrize(
+    "fault",
+    [Behaviour(fault="stall_before"), Behaviour(fault="stall_first"), Behaviour(status=503)],
+)
+async def test_when_all_fail_the_error_comes_within_the_patience(
+    first: OpenAIServer, second: OpenAIServer, chain: FallbackLanguageModel, fault: Behaviour
+) -> None:
+    await chain.warm()
+    for server in (first, second):
+        server.always("chat", fault)
+    for _ in range(2):  # the second time all of them rest
+        started = time.monotonic()
+        with pytest.raises(ProviderError) as caught:
+            await ask(chain)
+        assert caught.value.reason == ("timeout" if fault.fault else "unavailable")
+        assert time.monotonic() - started < POLICY.patience + 0.5
+    assert asked(second)
+
+
+async def test_patience_does_not_hold_for_who_computes_in_this_process(
+    first: OpenAIServer,
+) -> None:
     model = FallbackLanguageModel(
-        {"first": OpenAILanguageModel(first.base_url, "", "m")}, replace(POLICY, patience=0.05)
+        {"local": OpenAILanguageModel(first.base_url, "", "m")}, replace(POLICY, patience=0.05)
     )
     first.next("chat", Behaviour(text="慢", pace=Pace(llm_first_ms=200)))
     assert await ask(model) == "慢"
+    await model.aclose()
+
+
+async def test_the_share_of_who_computes_here_goes_to_the_others(
+    first: OpenAIServer, second: OpenAIServer
+) -> None:
+    model = FallbackLanguageModel(
+        {
+            "first": OpenAILanguageModel(first.base_url, "", "m"),
+            "local": OpenAILanguageModel(second.base_url, "", "m"),
+        },
+        replace(POLICY, patience=2.0),
+    )
+    await model.warm()
+    first.next("chat", Behaviour(text="慢", pace=Pace(llm_first_ms=1_200)))
+    assert await ask(model) == "慢"
+    assert asked(second) == 0
     await model.aclose()
 
 
@@ -207,7 +252,7 @@ async def test_a_failing_provider_rests_and_comes_back(
     first.next("chat", Behaviour(status=503), Behaviour(status=503))
     assert [await ask(chain) for _ in range(3)] == ["第二"] * 3
     assert asked(first) == 2
-    await asyncio.sleep(POLICY.rest)
+    await asyncio.sleep(1.5 * REST)
     assert await ask(chain) == "第一"
 
 

@@ -2,15 +2,18 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import aclosing
-from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar, cast
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar, cast, runtime_checkable
 
 from voice.attempts import Attempt, Capability, Outcome, tell
+from voice.breaker import Breaker, Rests
 from voice.errors import ProviderError
+from voice.limits import Limit, LimitReached
 
 
 class Provider(Protocol):
@@ -19,6 +22,19 @@ class Provider(Protocol):
     async def warm(self) -> None: ...
 
     async def aclose(self) -> None: ...
+
+
+@runtime_checkable
+class Probed(Protocol):
+    """A provider that can be asked for nothing whether it is there."""
+
+    async def probe(self) -> None:
+        """Find out without cost whether the provider can be reached and takes the key.
+
+        Raises:
+            ProviderError: It cannot, or does not.
+        """
+        ...
 
 
 T = TypeVar("T")
@@ -35,16 +51,23 @@ class Policy:
         attempts: Requests to one provider before it counts as failing. One that let the
             time run out is not asked twice.
         pause: Before asking it again where it names no time itself.
-        longest_wait: A provider that asks for a longer pause than this is left at once.
-        patience: For the first item, as long as there is somebody else to ask.
-        rest: How long a failing provider is passed over, if it names no longer time.
+        longest_wait: A provider that asks for a longer pause than this is left at once; so
+            is one whose limit leaves no place for so long.
+        patience: For the first item, all providers and attempts together. Each has an equal
+            share of what is left of it.
+        rests: How long a failing provider is passed over.
+        unhurried: Providers that compute in this process. They are busy, never silent, so
+            patience does not hold for them.
+        limits: What may be asked of a provider at once and a second, by name.
     """
 
     attempts: int = 2
     pause: float = 0.1
     longest_wait: float = 1.0
-    patience: float = 8.0
-    rest: float = 15.0
+    patience: float = 4.5
+    rests: Rests = field(default_factory=Rests)
+    unhurried: frozenset[str] = frozenset({"local", "understudy"})
+    limits: Mapping[str, Limit] = field(default_factory=dict)
 
 
 class Chain(Generic[P]):
@@ -65,7 +88,15 @@ class Chain(Generic[P]):
         self._capability: Capability = capability
         self.providers = dict(providers)
         self._policy = policy
-        self._resting_until: dict[str, float] = {}
+        self._breakers = {
+            name: Breaker(
+                capability,
+                name,
+                policy.rests,
+                provider.probe if isinstance(provider, Probed) else None,
+            )
+            for name, provider in providers.items()
+        }
 
     async def run(
         self,
@@ -78,7 +109,8 @@ class Chain(Generic[P]):
         """The items of the first provider that gives any.
 
         Once an item was handed on, nobody else is asked: the failure is raised as it is.
-        So is one that is not retryable. Closing the iterator closes the provider's.
+        So is one that no other provider can help with. Closing the iterator closes the
+        provider's.
 
         Args:
             begin: Starts the work at a provider, given its name; None where it cannot do it.
@@ -89,7 +121,8 @@ class Chain(Generic[P]):
         Raises:
             ProviderError: The last one, when all have failed.
         """
-        pending = deque(sorted(self._awake(), key=lambda name: name != first))
+        until = time.monotonic() + self._policy.patience if hurry else math.inf
+        pending = deque(self._in_order(first))
         attempt = 1
         failure: ProviderError | None = None
         while pending:
@@ -98,44 +131,76 @@ class Chain(Generic[P]):
             if items is None:
                 pending.popleft()
                 continue
-            patience = self._policy.patience if hurry and len(pending) > 1 else None
-            outcome: Outcome = "cancelled"
-            started, first_item = time.monotonic(), None
+            breaker = self._breakers[name]
+            again: float | None = None
+            begun = False
+            breaker.begin()
             try:
-                # Providers are async generators; closing them closes their connections.
-                async with aclosing(cast(AsyncGenerator[T, None], items)) as open_items:
-                    while (item := await _next(open_items, patience, name)) is not None:
-                        patience = None
-                        if first_item is None:
-                            first_item = time.monotonic() - started
+                request = self._request(name, items, self._share(pending, until), units)
+                async with aclosing(request) as open_items:
+                    async for item in open_items:
+                        begun = True
                         yield item
-                outcome = "ok"
+            except LimitReached:
+                failure = ProviderError(
+                    f"as much is asked of {name} as may be", provider=name, reason="rate_limited"
+                )
             except ProviderError as error:
-                outcome = error.reason
-                if first_item is not None or not error.retryable:
-                    raise
                 failure = error
+                last = begun or not error.elsewhere
+                if not last and not breaker.on_trial:
+                    again = self._wait(error, attempt, until)
+                if again is None:
+                    breaker.failed(error)
+                if last:
+                    raise
             else:
-                self._resting_until.pop(name, None)
+                breaker.succeeded()
                 return
             finally:
-                took = time.monotonic() - started
-                tell(Attempt(self._capability, name, outcome, first_item, took, units()))
-            wait = self._wait(failure, attempt)
-            if wait is not None:
-                await asyncio.sleep(wait)
+                breaker.left()
+            if again is not None:
+                await asyncio.sleep(again)
                 attempt += 1
                 continue
-            rest = max(self._policy.rest, failure.retry_after or 0.0)
-            self._resting_until[name] = time.monotonic() + rest
             pending.popleft()
             attempt = 1
-            log.warning("provider %s failed (%s): %s", name, failure.reason, failure)
         raise failure or ProviderError(
             f"none of {', '.join(self.providers)} can do it",
             provider=next(iter(self.providers)),
             reason="bad_request",
         )
+
+    async def _request(
+        self,
+        name: str,
+        items: AsyncIterator[T],
+        patience: float | None,
+        units: Callable[[], Mapping[str, float]],
+    ) -> AsyncGenerator[T, None]:
+        """The items of one request to one provider; its end is told, whichever way it ends.
+
+        Raises LimitReached where it may not even begin.
+        """
+        outcome: Outcome = "cancelled"
+        first: float | None = None
+        async with self._place(name):
+            started = time.monotonic()
+            try:
+                # Providers are async generators; closing them closes their connections.
+                async with aclosing(cast(AsyncGenerator[T, None], items)) as open_items:
+                    while (item := await _next(open_items, patience, name)) is not None:
+                        patience = None
+                        if first is None:
+                            first = time.monotonic() - started
+                        yield item
+                outcome = "ok"
+            except ProviderError as error:
+                outcome = error.reason
+                raise
+            finally:
+                took = time.monotonic() - started
+                tell(Attempt(self._capability, name, outcome, first, took, units()))
 
     async def warm(self) -> None:
         """Warm all of them; one that cannot be had is logged, and asked again when needed."""
@@ -147,24 +212,38 @@ class Chain(Generic[P]):
 
     async def aclose(self) -> None:
         """Close all providers, whichever of them fail to."""
+        for breaker in self._breakers.values():
+            breaker.close()
         closing = (provider.aclose() for provider in self.providers.values())
         results = await asyncio.gather(*closing, return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
                 raise result
 
-    def _awake(self) -> list[str]:
-        """Those that did not fail lately; all of them, where all did."""
-        now = time.monotonic()
-        awake = [name for name in self.providers if self._resting_until.get(name, 0.0) <= now]
-        return awake or list(self.providers)
+    def _in_order(self, first: str) -> list[str]:
+        """Those that may be asked, the preferred first; all of them, where none may."""
+        names = sorted(self.providers, key=lambda name: name != first)
+        return [name for name in names if self._breakers[name].admits] or names
 
-    def _wait(self, error: ProviderError, attempt: int) -> float | None:
+    def _place(self, name: str) -> AbstractAsyncContextManager[None]:
+        limit = self._policy.limits.get(name)
+        return limit.place(self._policy.longest_wait) if limit else nullcontext()
+
+    def _share(self, pending: Collection[str], until: float) -> float | None:
+        """Seconds that the first of ``pending`` has to its first item; None for any time."""
+        unhurried = self._policy.unhurried
+        if next(iter(pending)) in unhurried or until == math.inf:
+            return None
+        hurried = sum(name not in unhurried for name in pending)
+        return max(0.0, until - time.monotonic()) / hurried
+
+    def _wait(self, error: ProviderError, attempt: int, until: float) -> float | None:
         """Seconds to wait before the same provider is asked again; None to leave it."""
-        if attempt >= self._policy.attempts or error.reason == "timeout":
+        if attempt >= self._policy.attempts or not error.retryable or error.reason == "timeout":
             return None
         wait = self._policy.pause if error.retry_after is None else error.retry_after
-        return wait if wait <= self._policy.longest_wait else None
+        longest = min(self._policy.longest_wait, until - time.monotonic())
+        return wait if wait <= longest else None
 
 
 async def _next(items: AsyncGenerator[T, None], patience: float | None, name: str) -> T | None:
@@ -176,5 +255,5 @@ async def _next(items: AsyncGenerator[T, None], patience: float | None, name: st
         if not limit.expired():
             raise
         raise ProviderError(
-            f"{name} gave nothing within {patience} s", provider=name, reason="timeout"
+            f"{name} gave nothing within {patience:.1f} s", provider=name, reason="timeout"
         ) from error

@@ -49,6 +49,26 @@ async def warm_client() -> None:
     await asyncio.to_thread(_load)
 
 
+async def probe_client(client: openai.AsyncOpenAI, provider: str) -> None:
+    """Ask for the list of models, which costs nothing and needs the key.
+
+    A server without such a list is there all the same.
+
+    Args:
+        client: Of `open_client`.
+        provider: Registry name, for the error.
+
+    Raises:
+        ProviderError: The server cannot be reached, refuses the key or is overloaded.
+    """
+    try:
+        await client.models.with_raw_response.list()
+    except ERRORS as error:
+        failure = provider_error(error, provider=provider, begun=False)
+        if failure.elsewhere and failure.status not in (404, 405):
+            raise failure from error
+
+
 def _load() -> None:
     for name in ("chat", "audio"):  # which the package imports at their first use
         importlib.import_module(f"openai.resources.{name}")

@@ -17,7 +17,7 @@ from chat.llm.base import Completion, LanguageModelCapabilities, Prompt, TextDel
 from chat.llm.thinking import ThinkFilter
 from voice.errors import ProviderError, Reason
 from voice.http_errors import reason_of
-from voice.openai_client import ERRORS, open_client, provider_error, warm_client
+from voice.openai_client import ERRORS, open_client, probe_client, provider_error, warm_client
 from voice.registry import CONNECT_TIMEOUT, READ_TIMEOUT
 
 # Fields that some servers or models refuse, with the way to do without each.
@@ -121,6 +121,10 @@ class OpenAILanguageModel:
     async def warm(self) -> None:
         """See `LanguageModel.warm`."""
         await warm_client()
+
+    async def probe(self) -> None:
+        """See `voice.fallback.Probed`."""
+        await probe_client(self._client, self.name)
 
     async def aclose(self) -> None:
         await self._client.close()

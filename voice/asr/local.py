@@ -82,6 +82,10 @@ class WhisperRecognizer:
         finally:
             cancelled.set()
 
+    async def probe(self) -> None:
+        """See `voice.fallback.Probed`."""
+        await self.warm()
+
     async def aclose(self) -> None:
         """Finish the running recognition, drop the rest and release the model."""
         await asyncio.to_thread(self._workers.shutdown, cancel_futures=True)

@@ -8,7 +8,7 @@ import openai
 from voice.asr.base import SAMPLE_RATE, RecognizerCapabilities, Transcript
 from voice.audio.codecs import wav_bytes
 from voice.errors import ProviderError
-from voice.openai_client import open_client, provider_errors, warm_client
+from voice.openai_client import open_client, probe_client, provider_errors, warm_client
 from voice.registry import CONNECT_TIMEOUT, READ_TIMEOUT
 
 _BYTES_A_SECOND = SAMPLE_RATE * 2
@@ -85,6 +85,10 @@ class OpenAIRecognizer:
     async def warm(self) -> None:
         """Load this side of the connection; the server has the model."""
         await warm_client()
+
+    async def probe(self) -> None:
+        """See `voice.fallback.Probed`."""
+        await probe_client(self._client, self.name)
 
     async def aclose(self) -> None:
         await self._client.close()

@@ -45,11 +45,30 @@ class FallbackSynthesizer:
 
     def synthesize(self, text: str, *, voice: VoiceRef, speed: float = 1.0) -> AsyncIterator[bytes]:
         """See `Synthesizer.synthesize`; ``voice`` may be any provider's."""
+        return self.speak(text, voice=voice, speed=speed)
+
+    def speak(
+        self,
+        text: str,
+        *,
+        voice: VoiceRef,
+        speed: float = 1.0,
+        chosen: Callable[[VoiceRef], None] = lambda _: None,
+    ) -> AsyncIterator[bytes]:
+        """``synthesize``, telling whose voice it is.
+
+        Args:
+            text: See `Synthesizer.synthesize`.
+            voice: The same.
+            speed: The same.
+            chosen: Given each voice that is tried, before its audio; the last one speaks.
+        """
 
         def begin(name: str, provider: Synthesizer) -> AsyncIterator[bytes] | None:
             own = voice if voice.provider == name else self._nearest_voice(voice, name)
             if own is None:
                 return None
+            chosen(own)
             pieces = provider.synthesize(text, voice=own, speed=speed)
             rate = provider.capabilities.sample_rate
             if rate == self.capabilities.sample_rate:

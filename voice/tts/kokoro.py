@@ -70,6 +70,10 @@ class KokoroSynthesizer:
         for chunk in await asyncio.to_thread(_chunks, text, voice):
             yield await self._run(self._infer, chunk, style, speed)
 
+    async def probe(self) -> None:
+        """See `voice.fallback.Probed`."""
+        await self.warm()
+
     async def aclose(self) -> None:
         """Finish the running clause, drop the rest and release the model."""
         await asyncio.to_thread(self._workers.shutdown, cancel_futures=True)

@@ -6,7 +6,7 @@ import openai
 
 from voice.audio.codecs import AudioError, Mp3Decoder
 from voice.errors import ProviderError
-from voice.openai_client import ERRORS, open_client, provider_error, warm_client
+from voice.openai_client import ERRORS, open_client, probe_client, provider_error, warm_client
 from voice.registry import CONNECT_TIMEOUT, READ_TIMEOUT, AudioFormat
 from voice.tts.base import SynthesizerCapabilities, VoiceRef
 from voice.tts.pcm_decoding import PcmDecoder, PieceDecoder, WavDecoder
@@ -86,6 +86,10 @@ class OpenAISynthesizer:
     async def warm(self) -> None:
         """Load this side of the connection; the server has the model."""
         await warm_client()
+
+    async def probe(self) -> None:
+        """See `voice.fallback.Probed`."""
+        await probe_client(self._client, self.name)
 
     async def aclose(self) -> None:
         await self._client.close()
