@@ -26,6 +26,11 @@ Handler = Callable[Concatenate[HttpRequest, P], Answer]
 _KINDS = {403: "permission_error", 429: "rate_limit_error"}
 
 
+def is_openai(path: str) -> bool:
+    """Whether a path speaks OpenAI's protocol."""
+    return path == "/v1" or path.startswith("/v1/")
+
+
 class ApiError(Exception):
     """A request that is answered with OpenAI's error object.
 

@@ -6,6 +6,7 @@ runs, so a limit in those would come after the disk is full.
 
 import io
 import logging
+import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -13,7 +14,10 @@ from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
 from django.utils import translation
 
+from accounts.openai_http import failure as openai_failure
+from accounts.openai_http import is_openai
 from config.envelope import failure
+from voice.transcription_endpoint import MAX_BYTES
 
 logger = logging.getLogger(__name__)
 
@@ -23,11 +27,14 @@ Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _FILES_BELOW = ("/api/upload_voice", "/admin/")
+_TRANSCRIPTIONS = "/v1/audio/transcriptions"
 _FRAMING = 64 * 1024  # boundaries, part headers and small fields around the file itself
 
 
 def body_limit(path: str) -> int:
     """The most bytes that a body to this path may have."""
+    if path == _TRANSCRIPTIONS:
+        return MAX_BYTES + _FRAMING
     if path.startswith(_FILES_BELOW):
         return int(settings.UPLOAD_MAX_BYTES) + _FRAMING
     return int(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
@@ -77,13 +84,17 @@ class BodyLimit:
 
 async def _refuse(scope: Scope, send: Send) -> None:
     logger.info("refused a body that is too large", extra={"path": scope["path"]})
-    request = ASGIRequest({**scope, "query_string": b""}, io.BytesIO())
-    with translation.override(translation.get_language_from_request(request)):
-        response = failure(413)
+    if is_openai(scope["path"]):
+        response = openai_failure(413).response()
+    else:
+        request = ASGIRequest({**scope, "query_string": b""}, io.BytesIO())
+        with translation.override(translation.get_language_from_request(request)):
+            response = failure(413)
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(response.content)).encode()),
         (b"x-content-type-options", b"nosniff"),
+        (b"x-request-id", uuid.uuid4().hex.encode()),
     ]
     await send({"type": "http.response.start", "status": 413, "headers": headers})
     await send({"type": "http.response.body", "body": response.content})

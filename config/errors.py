@@ -12,6 +12,8 @@ from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from accounts.openai_http import failure as openai_failure
+from accounts.openai_http import is_openai
 from config.envelope import default_message, envelope, failure
 
 logger = logging.getLogger(__name__)
@@ -70,9 +72,11 @@ def handle_error(error: Exception, context: dict[str, Any]) -> Response | None:
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """``handler404``."""
+    if is_openai(request.path):
+        return openai_failure(404, method=request.method, path=request.path).response()
     return failure(404)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """``handler500``: the traceback is in the log, not in the answer."""
-    return failure(500)
+    return openai_failure(500).response() if is_openai(request.path) else failure(500)

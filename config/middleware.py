@@ -11,6 +11,8 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
 
+from accounts.openai_http import failure as openai_failure
+from accounts.openai_http import is_openai
 from config.envelope import failure
 from config.metrics.requests import note_route
 
@@ -54,7 +56,7 @@ class RequestContextMiddleware:
 
 
 class ApiGuardMiddleware:
-    """Rewrites any error below ``/api/`` that is not JSON into the envelope.
+    """Rewrites any error below ``/api/`` or ``/v1`` that is not JSON into their forms.
 
     Unknown paths, wrong methods outside DRF, a bad Host header and failures of other
     middleware would else answer in HTML.
@@ -69,11 +71,14 @@ class ApiGuardMiddleware:
 
     async def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = await self.get_response(request)
-        if response.status_code < 400 or not request.path.startswith("/api/"):
+        if response.status_code < 400:
             return response
         if response.headers.get("Content-Type", "").startswith("application/json"):
             return response
-        return failure(response.status_code)
+        if is_openai(request.path):
+            error = openai_failure(response.status_code, method=request.method, path=request.path)
+            return error.response()
+        return failure(response.status_code) if request.path.startswith("/api/") else response
 
 
 class AdminTimeZoneMiddleware:

@@ -18,6 +18,8 @@ from django.db import connection
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.module_loading import import_string
 
+from accounts.openai_http import BrokenStream, is_openai
+
 # What a request with a token needs; no sessions, cookies or forms.
 _MIDDLEWARE = (
     "django.middleware.security.SecurityMiddleware",
@@ -50,16 +52,19 @@ def _is_rest(path: str) -> bool:
 
 
 class Application(ASGIHandler):
-    """Django's ASGI application, without a thread made and joined for each REST request.
+    """Django's ASGI application, without a thread made and joined for each request of an API.
 
     What Django itself still does in a thread around it (its signals) shares one.
     """
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "http" and _is_rest(scope["path"]):
-            await self.handle(scope, receive, send)
-        else:
+        if scope["type"] != "http" or not (_is_rest(scope["path"]) or is_openai(scope["path"])):
             await super().__call__(scope, receive, send)
+            return
+        try:
+            await self.handle(scope, receive, send)
+        except BrokenStream:
+            return  # without an end to the answer: the server cuts the connection
 
 
 class RestMiddleware:

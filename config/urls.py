@@ -17,6 +17,7 @@ urlpatterns = [
     path("api/", include("chat.urls")),
     path("api/health", csrf_exempt(HealthView.as_view()), name="health"),
     path("api/", include("config.docs")),
+    path("", include("config.openai")),
     path("", include("config.pages")),
     path("", include("uploads.urls")),
     re_path(r"^samples/(?P<digest>[0-9a-f]{32})\.mp3$", serve_sample, name="voice-sample"),

@@ -108,6 +108,17 @@ def voice_in_use(*, voice_type: str, language: str) -> dict[str, str] | None:
     return other and {"voice_type": other.voice_type, "voice_name": other.voice_name}
 
 
+def role_find(*, role_id: int) -> Role | None:
+    """A role to be played; None where it is not there."""
+    return Role.objects.present().filter(pk=role_id).first()
+
+
+def roles_after(*, after: int, limit: int) -> list[Role]:
+    """Roles behind an id, in the order of their ids; only what tells them apart is loaded."""
+    found = Role.objects.present().filter(pk__gt=after).order_by("pk")
+    return list(found.only("id", "name", "owner_id", "created_at")[:limit])
+
+
 def role_owned(*, role_id: int, owner: User) -> Role | None:
     """A user's own role; None where it is not there, or is not theirs."""
     return Role.objects.present().filter(pk=role_id, owner=owner).first()
