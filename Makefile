@@ -22,7 +22,7 @@ help: ## this list
 	@echo "Settings come from the environment or from .env; docs/settings.md lists them."
 
 .PHONY: run
-run: .python $(VENV)/.run ## install what is missing, then serve on http://127.0.0.1:8000/
+run: .python $(VENV)/.run $(if $(filter local,$(LLM)),$(VENV)/.llm) ## install what is missing, then serve on http://127.0.0.1:8000/ (LLM=local: with a small language model)
 	@exec $(PYTHON) manage.py serve web --prepare
 
 .PHONY: test
@@ -80,6 +80,9 @@ clean: ## remove the virtual environment and caches; .data (yours) stays
 # Stamps: what is installed already is not looked at again until its list changes.
 $(VENV)/.run: requirements.txt config/bootstrap.py
 	@$(PYTHON3) config/bootstrap.py run
+
+$(VENV)/.llm: requirements-llm.txt $(VENV)/.run
+	@$(PYTHON3) config/bootstrap.py llm
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.run
 	@$(PYTHON3) config/bootstrap.py dev

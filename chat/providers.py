@@ -48,7 +48,7 @@ def describe() -> dict[str, Any]:
     """Who does what here, for ``/api/health``: names and what is missing, no secrets."""
     return {
         "llm": {
-            "name": "openai" if settings.LLM_BASE_URL else "understudy",
+            "name": settings.LLM or ("openai" if settings.LLM_BASE_URL else "understudy"),
             "offline": not settings.LLM_BASE_URL,
             "model": settings.LLM_MODEL if settings.LLM_BASE_URL else "",
         },

@@ -16,7 +16,7 @@ from accounts.database import in_database_thread, persistently
 from chat import memory, metrics, providers, selectors, services
 from chat.bus.base import TurnBus
 from chat.engine.events import AudioReady, Event, TextReady, TranscriptReady, TurnFailed
-from chat.engine.turn import TurnRun, TurnSpec
+from chat.engine.turn import Deadlines, TurnRun, TurnSpec
 from chat.failures import audio_failure
 from chat.models import Modality
 from chat.prompt import PromptBuilder
@@ -185,6 +185,7 @@ def _engine(
         voice=voice,
         max_tokens=settings.LLM_MAX_TOKENS,
         temperature=settings.LLM_TEMPERATURE,
+        deadlines=Deadlines(llm_first=settings.LLM_FIRST_SECONDS),
     )
 
     async def load_audio() -> bytes:

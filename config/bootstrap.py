@@ -1,6 +1,6 @@
 """Makes the virtual environment and what the tests need. Standard library alone.
 
-Runs before anything is installed: ``python3 config/bootstrap.py run|dev|system|audit|lock``.
+Runs before anything is installed: ``python3 config/bootstrap.py run|llm|dev|system|audit|lock``.
 """
 
 import os
@@ -15,7 +15,7 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 POSTGRESQL = Path("/usr/lib/postgresql")
 # What `make lock` resolves with; the order counts: the second is constrained by the first.
-REQUIREMENTS = ("requirements", "requirements-dev")
+REQUIREMENTS = ("requirements", "requirements-llm", "requirements-dev")
 
 
 class Failed(Exception):
@@ -94,6 +94,12 @@ def run() -> None:
     venv()
     pip_install("requirements")
     (VENV / ".run").touch()
+
+
+def llm() -> None:
+    """What a language model on this machine needs on top; by choice."""
+    pip_install("requirements-llm")
+    (VENV / ".llm").touch()
 
 
 def dev() -> None:
@@ -183,7 +189,7 @@ def lock() -> None:
         )
 
 
-STEPS = {"run": run, "dev": dev, "system": system, "audit": audit, "lock": lock}
+STEPS = {"run": run, "llm": llm, "dev": dev, "system": system, "audit": audit, "lock": lock}
 
 
 def main() -> int:

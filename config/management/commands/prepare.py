@@ -11,7 +11,7 @@ from config.waiting import add_wait_argument, wait_as_told
 
 
 class Command(BaseCommand):
-    help = "Migrate the database, load the preset roles, fetch the speech weights."
+    help = "Migrate the database, load the preset roles, fetch the weights."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -28,6 +28,9 @@ class Command(BaseCommand):
         if settings.SPEECH and not options["no_speech"]:
             self._step("speech weights")
             call_command("fetch_models", optional=True)
+        if settings.LLM:
+            self._step("language model")
+            call_command("fetch_llm")
 
     def _step(self, what: str) -> None:
         self.stdout.write(f"==> {what}")

@@ -11,6 +11,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
+from chat.llm import local_server
 from config.waiting import add_wait_argument, wait_as_told
 
 APPLICATION = "config.asgi:application"
@@ -91,27 +92,49 @@ class Command(BaseCommand):
                 f"{role} as well. Set REDIS_URL for processes of their own."
             )
         if role == "web":
-            self._require_free_port()
+            self._require_free_port(settings.HOST, settings.PORT, "PORT")
         wait_as_told(self, options["wait"])
         if options["prepare"]:
             call_command("prepare")
+        if role == "web" and settings.EMBEDDED and settings.LLM:
+            self._start_local_model()
         command = ROLES[role]()
         if role == "web":
             self._greet()
         connections.close_all()
         os.execv(sys.executable, [sys.executable, "-m", *command])  # noqa: S606
 
-    def _require_free_port(self) -> None:
+    def _start_local_model(self) -> None:
+        """The language model of LLM=local; it ends with this process."""
+        if not local_server.is_installed():
+            raise CommandError("LLM=local needs its runtime: start once with make run LLM=local")
+        model = local_server.model_file(settings.MODELS_DIR)
+        if model is None:
+            raise CommandError("the language model is missing: run manage.py fetch_llm")
+        self._require_free_port("127.0.0.1", settings.LLM_PORT, "LLM_PORT")
+        self.stdout.write(f"==> loading {model.name} ", ending="")
+        log = settings.DATA_DIR / "llm.log"
+        try:
+            local_server.start(model, settings.LLM_PORT, log, self._dot)
+        except local_server.LocalModelError as error:
+            raise CommandError(f"{error} (all of it: {log})") from error
+        self.stdout.write("")
+
+    def _dot(self) -> None:
+        self.stdout.write(".", ending="")
+        self.stdout.flush()
+
+    def _require_free_port(self, host: str, port: int, setting: str) -> None:
         """Say so now rather than after the preparations."""
-        family = socket.AF_INET6 if ":" in settings.HOST else socket.AF_INET
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((settings.HOST, settings.PORT))
+                probe.bind((host, port))
             except OSError as error:
                 raise CommandError(
-                    f"cannot listen on {settings.HOST}:{settings.PORT}: {error.strerror}. "
-                    "Another port: PORT=8001 make run"
+                    f"cannot listen on {host}:{port}: {error.strerror}. "
+                    f"Another port: {setting}={port + 1} make run"
                 ) from error
 
     def _greet(self) -> None:

@@ -43,7 +43,7 @@ class Command(BaseCommand):
                 raise CommandError(f"missing below {models_dir}: {', '.join(absent)}")
             self.stdout.write(f"all speech weights are in {models_dir}")
             return
-        report = _Console(self, quiet=verbosity == 0)
+        report = Console(self, quiet=verbosity == 0)
         try:
             fetch(models_dir, report, bundles=bundles, hub=settings.HF_ENDPOINT)
         except WeightsUnavailableError as error:
@@ -57,7 +57,7 @@ class Command(BaseCommand):
         report.note(f"speech weights: complete in {models_dir}")
 
 
-class _Console:
+class Console:
     """A bar on a terminal, a plain line now and then elsewhere."""
 
     def __init__(self, command: BaseCommand, *, quiet: bool) -> None:
