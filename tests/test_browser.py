@@ -304,11 +304,11 @@ def test_character_is_written_changed_and_deleted(visit: Visit) -> None:
     page.locator("textarea[name=description]").fill("清代苏州文人，爱花成癖，也爱芸娘。")
     page.locator("input[name=age]").fill("30")
     page.locator("textarea[name=greeting]").fill("（放下花剪）你来了。")
-    page.locator(".tabs.small button", has_text="英文").click()
+    page.locator(".tabs.small button", has_text="双语").click()
     page.locator(".tabs.small button", has_text="全部").click()
-    page.locator(".voice", has_text="云健").locator("input").check()
-    with page.expect_response("**/static/voices/**") as sample:
-        page.locator(".voice", has_text="云健").locator("button").click()
+    page.locator(".voice", has_text="Echo").locator("input").check()
+    with page.expect_response("**/samples/**") as sample:
+        page.locator(".voice", has_text="Echo").locator("button").click()
     assert sample.value.ok
     expect(page.locator(".field-error:visible")).to_have_count(0)
     page.locator(".role-form button[type=submit]").click()

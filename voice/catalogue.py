@@ -146,9 +146,7 @@ def speaker(voice_type: str, providers: Sequence[str], *, language: str = "zh") 
     entry = snapshot.by_type.get(voice_type)
     if entry and (heard := _speaks(entry, providers, snapshot.by_type)):
         return heard
-    gender = entry.gender if entry else ""
-    if entry and entry.language != EVERY_LANGUAGE:
-        language = entry.language
+    gender, language = (entry.gender, entry.speaks(language)) if entry else ("", language)
     for provider in providers:
         if near := _nearest(language, gender, provider, snapshot.entries):
             return near
@@ -157,7 +155,8 @@ def speaker(voice_type: str, providers: Sequence[str], *, language: str = "zh") 
 
 def resolve(voice_type: str, providers: Sequence[str], *, language: str = "zh") -> VoiceRef:
     """``speaker`` as its provider knows it. Raises VoiceNotServed."""
-    return speaker(voice_type, providers, language=language).ref(language)
+    heard, entry = speaker(voice_type, providers, language=language), get(voice_type)
+    return heard.ref(entry.speaks(language) if entry else language)
 
 
 def replacement(voice_type: str, providers: Sequence[str], *, language: str = "zh") -> Entry | None:

@@ -33,10 +33,13 @@ class Entry:
     stand_in: str = ""
     listed: bool | None = None
 
+    def speaks(self, language: str) -> str:
+        """Its language; that of the argument for a voice of every language."""
+        return language if self.language == EVERY_LANGUAGE else self.language
+
     def ref(self, language: str = "zh") -> VoiceRef:
         """The voice as its own provider knows it, for a voice of every language in this one."""
-        spoken = language if self.language == EVERY_LANGUAGE else self.language
-        return VoiceRef(self.provider, self.provider_voice, spoken)
+        return VoiceRef(self.provider, self.provider_voice, self.speaks(language))
 
     def row(self) -> Voice:
         """An unsaved row of the table."""
