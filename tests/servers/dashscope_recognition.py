@@ -57,6 +57,7 @@ class Recognition:
         text = TRANSCRIPT if behaviour.text is None else behaviour.text
         self._script = sentences_of(text)
         self._said = 0  # sentences
+        self._samples = 0
         self._clock = 0.0  # seconds of audio heard
         self._begin: float | None = None  # of the open sentence
         self._last = 0.0  # end of the last speech
@@ -108,7 +109,8 @@ class Recognition:
     async def _hear(self, window: bytes) -> None:
         samples = np.frombuffer(window, "<i2").astype(np.float64)
         loud = math.sqrt(float(np.mean(samples**2))) > _LOUD
-        begin, self._clock = self._clock, self._clock + len(samples) / self._rate
+        self._samples += len(samples)
+        begin, self._clock = self._clock, self._samples / self._rate
         self._record.seconds = self._clock
         if loud:
             if self._begin is None:
