@@ -26,6 +26,7 @@ _SPEECH: Mapping[str, Callable[[], Iterable[str]]] = {
 }
 _TRANSCRIPTION: Mapping[str, Callable[[], Iterable[str]]] = {
     "openai": lambda: [settings.ASR_MODEL],
+    "dashscope": lambda: [settings.DASHSCOPE_ASR_MODEL],
     "qiniu": lambda: ["qiniu-asr"],
     "local": lambda: ["whisper-base"],
 }
@@ -53,7 +54,6 @@ def _offered(
         return {}
     found = dict.fromkeys(common, ANY)
     for provider in providers:
-        if provider in models:
-            for name in models[provider]():
-                found.setdefault(name, provider)
+        for name in models[provider]():
+            found.setdefault(name, provider)
     return found

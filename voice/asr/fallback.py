@@ -8,6 +8,8 @@ from typing import cast
 from voice.asr.base import SAMPLE_RATE, Recognizer, RecognizerCapabilities, Transcript
 from voice.fallback import Chain, Policy
 
+_HURRIED_SECONDS = 60.0  # nobody says more than that at a time
+
 
 class FallbackRecognizer:
     """Asks recognisers in order. The audio is kept, so that the next one hears all of it.
@@ -15,7 +17,8 @@ class FallbackRecognizer:
     Args:
         providers: By registry name, the preferred first.
         policy: When to ask again. Its patience holds only where no provider streams, as
-            one that streams also waits for the person who speaks.
+            one that streams also waits for the person who speaks, and not for a recording
+            of minutes.
 
     Raises:
         ValueError: There are no providers.
@@ -35,16 +38,16 @@ class FallbackRecognizer:
     ) -> AsyncIterator[Transcript]:
         """See `Recognizer.recognize`; ``first`` is the provider to ask before the others."""
         kept = _Replay(audio)
-        transcripts = self._chain.run(
-            lambda _, provider: provider.recognize(kept, language=language),
-            first=first,
-            hurry=not self._any_streams,
-            units=lambda: {"seconds": kept.seconds},
-        )
         try:
             if not self._any_streams:
                 async for _ in kept:
                     pass
+            transcripts = self._chain.run(
+                lambda _, provider: provider.recognize(kept, language=language),
+                first=first,
+                hurry=not self._any_streams and kept.seconds <= _HURRIED_SECONDS,
+                units=lambda: {"seconds": kept.seconds},
+            )
             async with aclosing(cast(AsyncGenerator[Transcript, None], transcripts)) as items:
                 async for transcript in items:
                     yield transcript
