@@ -5,8 +5,10 @@ import json
 import ssl
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,7 +18,8 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from tests.servers import voiced
 from tests.servers.dashscope import DashScopeServer
-from tests.servers.dashscope_behaviour import Behaviour, Fault
+from tests.servers.dashscope_behaviour import Behaviour, Fault, Pace
+from tests.servers.dashscope_voices import speaks
 
 RUN = {
     "task_group": "audio",
@@ -253,6 +256,87 @@ async def test_a_task_stalls_on_demand(
     assert seen == last
     await client.socket.close()
     await ended(server, "gone")
+
+
+async def test_a_pace_is_kept(server: DashScopeServer, client: Client) -> None:
+    slow = Pace(start_ms=150, first_audio_ms=150, speech_rate=10)
+    server.next("tts", Behaviour(pace=slow))
+    began = time.monotonic()
+    await client.run()
+    await client.until("task-started")
+    started = time.monotonic()
+    assert started - began > 0.14
+    await client.say("今天天气怎么样，我想去看海。")  # 2.66 s of audio
+    await client.until("result-generated")
+    first = time.monotonic()
+    assert first - started > 0.14
+    await client.send("finish-task", {"input": {}})
+    await client.until("task-finished")
+    assert time.monotonic() - first > 0.2
+
+
+async def test_a_handshake_that_hangs_or_drops(server: DashScopeServer) -> None:
+    server.next("connect", Behaviour(fault="stall_start"), Behaviour(fault="drop_start"))
+    with pytest.raises(TimeoutError):
+        await connect(server.websocket_url, additional_headers=KEY, open_timeout=0.2)
+    with pytest.raises((OSError, websockets.InvalidMessage)):
+        await connect(server.websocket_url, additional_headers=KEY)
+    assert server.count("connect", "dropped") == 1
+    assert server.connections_opened == 0
+
+
+async def test_silence_is_answered_with_heartbeats_but_not_frames_missing() -> None:
+    asr = {"task_group": "audio", "task": "asr", "function": "recognition", "input": {}}
+    parameters = {"format": "pcm", "sample_rate": 16_000, "heartbeat": True}
+    payload = asr | {"model": "paraformer-realtime-v2", "parameters": parameters}
+    async with (
+        DashScopeServer(silence=0.3) as server,
+        connect(server.websocket_url, additional_headers=KEY) as socket,
+    ):
+        client = Client(socket)
+        await client.run(payload)
+        await client.until("task-started")
+        for _ in range(12):
+            await socket.send(bytes(3_200))
+        frame, _ = await client.until("result-generated")
+        sentence = frame["payload"]["output"]["sentence"]
+        assert (sentence["heartbeat"], sentence["text"]) == (True, "")
+        frame, _ = await client.until("task-failed")
+        assert frame["header"]["error_message"] == "request timeout after 23 seconds."
+
+
+@pytest.mark.parametrize("fault", ["drop_start", "drop_middle", "fail_middle", "stall_middle"])
+async def test_http_synthesis_breaks_on_demand(server: DashScopeServer, fault: Fault) -> None:
+    server.next("speech", Behaviour(fault=fault, code="Throttling"))
+    given = {"text": "今天天气怎么样？", "voice": "longanyang", "format": "pcm"}
+    body = {"model": "cosyvoice-v3-flash", "input": given}
+    url = f"{server.http_url}/services/audio/tts/SpeechSynthesizer"
+    headers = KEY | {"X-DashScope-SSE": "enable"}
+    data = bytearray()
+    error: Exception | None = None
+    async with httpx.AsyncClient(timeout=0.5) as http:
+        try:
+            async with http.stream("POST", url, json=body, headers=headers) as answer:
+                async for piece in answer.aiter_bytes():
+                    data += piece
+        except httpx.TransportError as caught:
+            error = caught
+    assert (b"sentence-synthesis" in data) == (fault != "drop_start")
+    assert b'"finish_reason"' not in data
+    if fault == "fail_middle":
+        assert error is None
+        assert b"event:error" in data
+        assert b'"code": "Throttling"' in data
+    else:
+        assert isinstance(error, httpx.ReadTimeout if fault == "stall_middle" else Exception)
+
+
+def test_the_catalogue_and_the_loopback_service_agree_on_voices() -> None:
+    rows = json.loads(Path("voice/data/voices/dashscope.json").read_text(encoding="utf-8"))
+    assert len(rows) > 150
+    for row in rows:
+        model, _, voice = row["provider_voice"].partition("/")
+        assert speaks(model, voice), row
 
 
 async def test_every_connection_dies_on_demand(server: DashScopeServer, client: Client) -> None:

@@ -15,14 +15,24 @@ _V2_NAMES = (
 _V1 = frozenset(_V1_NAMES.split())
 _V2 = frozenset(_V2_NAMES.split())
 _V3 = frozenset(("longanyang", "longanhuan"))
-MODELS = ("cosyvoice-v1", "cosyvoice-v2", "cosyvoice-v3-flash", "cosyvoice-v3-plus")
-SSML_MODELS = frozenset(MODELS[1:])
+_QWEN = {
+    "qwen-audio-3.0-tts-plus": ("longanlingxin", "longanlufeng"),
+    "qwen-audio-3.0-tts-flash": (
+        *("longanfengyue", "longanyuanfei", "longanlingxi", "longanxiaoxin", "longanhuan_v3.6"),
+    ),
+    "qwen-audio-3.1-tts-flash": ("longanhuan_v3.1",),
+}
+_COSY = ("cosyvoice-v1", "cosyvoice-v2", "cosyvoice-v3-flash", "cosyvoice-v3-plus")
+MODELS = (*_COSY, *_QWEN)
+SSML_MODELS = frozenset(_COSY[1:])
 
 
 def speaks(model: str, voice: str) -> bool:
     """Whether ``model`` has ``voice``; a cloned voice carries the name of its model."""
     if voice.startswith(f"{model}-"):
         return True
+    if model in _QWEN:
+        return voice in _QWEN[model]
     if not voice.startswith(("long", "loong", "libai", "kabuleshen")):
         return False
     if model == "cosyvoice-v1":
