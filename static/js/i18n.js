@@ -54,6 +54,16 @@ export function ago(iso) {
   return day(iso) === t("today") ? clockTime(iso) : day(iso);
 }
 
+/** The day with its year. */
+export function fullDate(iso) {
+  return format({ year: "numeric", month: "long", day: "numeric" }, new Date(iso));
+}
+
+/** "12,345.6" */
+export function number(value) {
+  return new Intl.NumberFormat(locale(), { maximumFractionDigits: 1 }).format(value);
+}
+
 const TEXTS = {
   title: ["梨园", "Liyuan"],
   brand: ["梨园", "Liyuan"],
@@ -70,6 +80,8 @@ const TEXTS = {
   retry: ["重试", "Try again"],
   send: ["发送", "Send"],
   stop: ["停止回复", "Stop the reply"],
+  copy: ["复制", "Copy"],
+  copied: ["已复制", "Copied"],
   account: ["账号：{name}", "Account: {name}"],
 
   "nav.label": ["主导航", "Main"],
@@ -138,6 +150,50 @@ const TEXTS = {
   "history.title": ["与{name}的往次对话", "Conversations with {name}"],
   "role.deleted": ["已删除", "deleted"],
   "role.deleted.text": ["这个角色已被删除，对话只能回看。", "This character was deleted; the conversation can only be read."],
+
+  "keys.title": ["API 密钥", "API keys"],
+  "keys.lead": ["用 OpenAI 的接口，从你自己的程序里与角色对话、合成与识别语音。", "Talk with the characters, synthesise and transcribe speech from programs of your own, by OpenAI’s API."],
+  "keys.use": ["怎么用", "How to use them"],
+  "keys.use.text": ["在任何 OpenAI 客户端里把 base_url 改成上面这个地址、api_key 填密钥；model 写 role:角色编号，就是与那个角色对话。", "In any OpenAI client, set base_url to this address and api_key to a key. As model, role:<character id> talks with that character."],
+  "keys.base": ["接口地址", "Base URL"],
+  "keys.month": ["本月用量", "Used this month"],
+  "keys.characters": ["合成字符", "Characters spoken"],
+  "keys.seconds": ["识别秒数", "Seconds recognised"],
+  "keys.tokens": ["模型令牌", "Model tokens"],
+  "keys.yours": ["你的密钥", "Your keys"],
+  "keys.none": ["还没有密钥", "No keys yet"],
+  "keys.none.text": ["一个程序一把，丢了哪把就吊销哪把。", "Give each program its own; revoke the one that gets lost."],
+  "keys.one": ["密钥", "Key"],
+  "keys.create": ["新建密钥", "New key"],
+  "keys.edit": ["修改密钥", "Change key"],
+  "keys.edit.name": ["修改密钥{name}", "Change the key {name}"],
+  "keys.name": ["名称", "Name"],
+  "keys.name.example": ["如：家里的音箱", "The speaker at home"],
+  "keys.name.missing": ["请写个名称，日后好认", "Give it a name to know it by"],
+  "keys.expires": ["有效期", "Expires"],
+  "keys.expires.never": ["永不到期", "Never"],
+  "keys.expires.days": ["{count} 天后", "In {count} days"],
+  "keys.limits": ["限额（选填）", "Limits (optional)"],
+  "keys.limits.hint": ["只约束这把密钥；账号自己的限额照旧。", "They bound this key alone, within what your account may use."],
+  "keys.limit.whole": ["请填写正整数，或留空", "Enter a whole number above 0, or nothing"],
+  "keys.unlimited": ["不限", "No limit"],
+  "keys.requests_per_minute": ["每分钟请求数", "Requests a minute"],
+  "keys.monthly_characters": ["每月合成字符", "Characters spoken a month"],
+  "keys.monthly_seconds": ["每月识别秒数", "Seconds recognised a month"],
+  "keys.monthly_tokens": ["每月模型令牌", "Model tokens a month"],
+  "keys.made": ["密钥已创建", "Your new key"],
+  "keys.made.text": ["这是“{name}”。请现在就抄走：关掉这里，谁也看不到它了。", "This is “{name}”. Copy it now: once this is closed, nobody can see it again."],
+  "keys.kept": ["我已保存", "I have kept it"],
+  "keys.since": ["{when}创建", "Made {when}"],
+  "keys.used": ["上次使用：{when}", "Last used: {when}"],
+  "keys.used.never": ["还没用过", "Never used"],
+  "keys.until": ["{when}到期", "Until {when}"],
+  "keys.expired": ["已到期", "expired"],
+  "keys.revoke": ["吊销密钥", "Revoke key"],
+  "keys.revoke.yes": ["吊销", "Revoke"],
+  "keys.revoke.name": ["吊销密钥{name}", "Revoke the key {name}"],
+  "keys.revoke.text": ["用“{name}”的程序会立刻连不上，不能恢复。", "Programs with “{name}” stop working at once. This cannot be undone."],
+  "keys.revoked": ["密钥已吊销", "Key revoked"],
 
   "form.title": ["写一位角色", "Write a character"],
   "form.lead": ["五项必填，其余随意；写得越具体，越像一个人。", "Five things are needed. The more precise the rest, the more alive the character."],

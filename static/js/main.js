@@ -11,6 +11,7 @@ import { conversationsScreen } from "./screens/conversations.js";
 import { entryScreen } from "./screens/entry.js";
 import { formScreen } from "./screens/form.js";
 import { galleryScreen } from "./screens/gallery.js";
+import { keysScreen } from "./screens/keys.js";
 import { meetScreen } from "./screens/meet.js";
 import { onSession, session } from "./session.js";
 import { buildShell, markPlace } from "./shell.js";
@@ -25,6 +26,7 @@ route(/^\/role\/(\d+)$/, meetScreen, { name: "chat" });
 route(/^\/c\/(\d+)$/, chatScreen, { name: "chat" });
 route(/^\/call\/(\d+)$/, callScreen, { name: "call" });
 route(/^\/conversations$/, conversationsScreen, { name: "conversations" });
+route(/^\/keys$/, keysScreen, { name: "keys" });
 
 const lost = {
   name: "lost",

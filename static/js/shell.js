@@ -109,19 +109,27 @@ function accountButton() {
   const open = () => {
     const dialog = sheet(
       username,
-      h(
-        "button",
-        {
-          type: "button",
-          class: "button wide",
-          onclick: () => {
-            dialog.close();
-            logOut();
+      [
+        h(
+          "a",
+          { class: "button wide", href: "#/keys", onclick: () => dialog.close() },
+          icon("key"),
+          t("keys.title"),
+        ),
+        h(
+          "button",
+          {
+            type: "button",
+            class: "button wide",
+            onclick: () => {
+              dialog.close();
+              logOut();
+            },
           },
-        },
-        icon("leave"),
-        t("logout"),
-      ),
+          icon("leave"),
+          t("logout"),
+        ),
+      ],
       { class: "sheet-small" },
     );
   };
