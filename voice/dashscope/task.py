@@ -7,6 +7,8 @@ import time
 import uuid
 from collections.abc import AsyncIterator
 
+from prometheus_client import Counter
+
 from voice.dashscope.config import Patience
 from voice.dashscope.connection import Connection
 from voice.dashscope.errors import DashScopeError, refusal
@@ -14,6 +16,13 @@ from voice.dashscope.messages import Event, RunPayload, command, request_id_of
 from voice.dashscope.pool import Pool
 
 log = logging.getLogger(__name__)
+
+# One request may take several tasks: what is refused for the moment is asked again.
+_tasks = Counter(
+    "liyuan_provider_tasks",
+    "Tasks at a provider by their end: finished, cancelled or the kind of failure",
+    ["provider", "use", "outcome"],
+)
 
 
 class Task:
@@ -182,16 +191,20 @@ async def running(pool: Pool, payload: RunPayload, patience: Patience) -> AsyncI
         DashScopeError: It could not be started.
     """
     connection, task = await _started(pool, payload, patience)
+    outcome = "cancelled"
     try:
         yield task
     except DashScopeError as error:
+        outcome = error.kind
         _log(error, task, payload)
         raise
     finally:
         if task.finished:
+            outcome = "finished"
             pool.keep(connection)
         else:
             pool.drop(connection, task.last_words)
+        _tasks.labels("dashscope", pool.use, outcome).inc()
 
 
 async def _started(pool: Pool, payload: RunPayload, patience: Patience) -> tuple[Connection, Task]:
@@ -205,12 +218,14 @@ async def _started(pool: Pool, payload: RunPayload, patience: Patience) -> tuple
         except DashScopeError as error:
             stale = used and not fresh and error.kind in ("server", "timeout", "idle")
             pool.drop(connection, stale=stale)
+            _tasks.labels("dashscope", pool.use, error.kind).inc()
             _log(error, task, payload)
             if not stale:
                 raise
             fresh = True
         except BaseException:
             pool.drop(connection)
+            _tasks.labels("dashscope", pool.use, "cancelled").inc()
             raise
         else:
             return connection, task
