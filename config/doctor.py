@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import sys
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -20,6 +21,7 @@ from redis.exceptions import RedisError
 
 from chat import providers, runtime
 from chat.bus.base import BusUnavailable
+from config.metrics.exchange import Exchange
 from config.waiting import NotReady, wait_for_services
 from roles.models import Role
 
@@ -186,6 +188,23 @@ def _models(answer: httpx.Response) -> set[str]:
         return set()  # it has no list
 
 
+def metrics() -> Iterator[Finding]:
+    """Who may ask for ``/metrics``, and which processes tell their figures."""
+    by = ", ".join(map(str, settings.METRICS_NETWORKS)) or "nobody"
+    who = "by its token" if settings.METRICS_TOKEN else f"no METRICS_TOKEN: for {by} alone"
+    told = ""
+    if not settings.EMBEDDED:
+        try:
+            kinds = Counter(report.kind for report in Exchange(settings.REDIS_URL).reports())
+        except RedisError as error:
+            yield Finding("metrics", "wrong", str(error))
+            return
+        names = ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))
+        told = f"; figures of {names or 'no process'}"
+    open_to_scrapers = settings.LOCAL or settings.METRICS_TOKEN
+    yield Finding("metrics", "ok" if open_to_scrapers else "note", f"{who}{told}")
+
+
 def storage() -> Iterator[Finding]:
     """Media can be written, read and deleted; the disk has room."""
     name = f"doctor-{uuid.uuid4().hex}.txt"
@@ -211,5 +230,6 @@ LOOKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     workers,
     language_model,
     speech,
+    metrics,
     storage,
 )

@@ -51,6 +51,7 @@ def test_without_providers_it_works_and_says_what_is_missing(prepared):
     assert "understudy" in line(report, "language model")
     assert "SPEECH is off" in line(report, "recognition")
     assert "12 characters" in line(report, "presets")
+    assert "no METRICS_TOKEN: for 127.0.0.0/8, ::1/128 alone" in line(report, "metrics")
 
 
 def test_missing_weights(prepared, tmp_path):
