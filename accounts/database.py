@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
@@ -81,7 +81,18 @@ async def in_database_thread(function: Callable[P, T], *args: P.args, **kwargs: 
                 connection.close()
 
     loop = asyncio.get_running_loop()
-    return await asyncio.shield(loop.run_in_executor(_threads(), lambda: context.run(work)))
+    working = loop.run_in_executor(_threads(), lambda: context.run(work))
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        working.add_done_callback(_note_failure)
+        raise
+
+
+def _note_failure(working: asyncio.Future[Any]) -> None:
+    """What a function raises for whom nobody waits any more."""
+    if not working.cancelled() and (error := working.exception()):
+        logger.info("failed after its caller had gone: %r", error)
 
 
 async def warm() -> None:
