@@ -13,11 +13,15 @@ from django.conf import settings
 from chat.llm import registry as llm_registry
 from chat.llm.base import Completion, LanguageModel, Persona, Prompt, PromptMessage, TextDelta
 from tests.servers import voiced
+from tests.servers.dashscope import DashScopeServer
 from tests.servers.openai_api import OpenAIServer
+from tests.servers.qiniu import QiniuServer
 from voice import weights
 from voice.asr import registry as asr_registry
 from voice.asr.base import Recognizer, Transcript
+from voice.dashscope.config import DashScopeConfig
 from voice.errors import ProviderError
+from voice.qiniu.config import QiniuConfig
 from voice.registry import ProviderConfig
 from voice.tts import registry as tts_registry
 from voice.tts.base import Synthesizer, VoiceRef
@@ -26,7 +30,12 @@ PROMPT = Prompt(
     (PromptMessage("system", "你是诸葛亮。"), PromptMessage("user", "先生可好？请多说几句。")),
     Persona(name="诸葛亮", greeting="亮在此。", description="蜀汉丞相，隐居隆中，善谋略。"),
 )
-VOICES = {"openai": VoiceRef("openai", "alloy"), "local": VoiceRef("local", "zf_xiaoxiao")}
+VOICES = {
+    "openai": VoiceRef("openai", "alloy"),
+    "dashscope": VoiceRef("dashscope", "cosyvoice-v3-flash/longanyang"),
+    "qiniu": VoiceRef("qiniu", "qiniu_zh_female_wwxkjx"),
+    "local": VoiceRef("local", "zf_xiaoxiao"),
+}
 SENTENCE = "今天天气很好，我们出去走走吧。"
 
 
@@ -52,6 +61,18 @@ async def loopback() -> AsyncIterator[OpenAIServer]:
         yield running
 
 
+@pytest.fixture
+async def dashscope() -> AsyncIterator[DashScopeServer]:
+    async with DashScopeServer(api_key="sk-dashscope") as running:
+        yield running
+
+
+@pytest.fixture
+async def qiniu() -> AsyncIterator[QiniuServer]:
+    async with QiniuServer(api_key="sk-qiniu") as running:
+        yield running
+
+
 class _Silent:
     """Nobody watches the download."""
 
@@ -61,14 +82,25 @@ class _Silent:
 
 
 @pytest.fixture
-def config(request: pytest.FixtureRequest, loopback: OpenAIServer) -> ProviderConfig:
+def config(
+    request: pytest.FixtureRequest,
+    loopback: OpenAIServer,
+    dashscope: DashScopeServer,
+    qiniu: QiniuServer,
+) -> ProviderConfig:
     if request.node.get_closest_marker("speech"):
         try:
             weights.fetch(settings.MODELS_DIR, _Silent())
         except weights.WeightsUnavailableError as error:
             pytest.skip(str(error))
     return ProviderConfig(
-        base_url=loopback.base_url, model="loopback", models_dir=settings.MODELS_DIR
+        base_url=loopback.base_url,
+        model="loopback",
+        dashscope=DashScopeConfig(
+            "sk-dashscope", websocket_url=dashscope.websocket_url, http_url=dashscope.http_url
+        ),
+        qiniu=QiniuConfig("sk-qiniu", qiniu.base_url),
+        models_dir=settings.MODELS_DIR,
     )
 
 
@@ -278,6 +310,8 @@ def test_wrong_settings_are_told(
         build(["openai"], ProviderConfig(model="m"))
     with pytest.raises(ValueError, match="needs a model"):
         build(["openai"], ProviderConfig(base_url="http://127.0.0.1:9/v1"))
+    with pytest.raises(ValueError, match="qiniu needs an api_key"):
+        build(["qiniu"], good)
     with pytest.raises(ValueError, match="needs a provider"):
         build([], good)
     assert build(["openai", "openai"], good).name == "openai"

@@ -4,7 +4,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Endpoint = Literal["chat", "transcriptions", "speech"]
+Endpoint = Literal["chat", "transcriptions", "speech", "voices"]
 Outcome = Literal["open", "finished", "cancelled", "dropped"]
 Fault = Literal[
     "stall_before",  # takes the request and never answers

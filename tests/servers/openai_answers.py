@@ -45,7 +45,7 @@ def error_response(
     return web.json_response({"error": error}, status=status)
 
 
-async def _until(moment: float) -> None:
+async def until(moment: float) -> None:
     """Sleep to a point of the monotonic clock, so that a pace does not drift."""
     delay = moment - time.monotonic()
     if delay > 0:
@@ -96,7 +96,7 @@ async def chat(
         "model": body["model"],
     }
     if not body.get("stream"):
-        await _until(first + step * len(tokens))
+        await until(first + step * len(tokens))
         message: dict[str, Any] = {"role": "assistant", "content": "".join(tokens)}
         if behaviour.reasoning:
             message["reasoning_content"] = behaviour.reasoning
@@ -114,7 +114,7 @@ async def chat(
     # One token of thousands a second changes only here: cut the frame around it once.
     before, after = chunk({"content": "\0"}).split(json.dumps("\0").encode())
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-    await _until(first)
+    await until(first)
     await response.prepare(request)
     await response.write(chunk({"role": "assistant", "content": ""}))
     await _stall_first(behaviour)
@@ -122,7 +122,7 @@ async def chat(
         await response.write(chunk({"reasoning_content": token}))
     for number, token in enumerate(tokens):
         if step and number:
-            await _until(first + step * number)
+            await until(first + step * number)
         if behaviour.fault and number == len(tokens) // 2:
             await _fail_middle(behaviour)
             if behaviour.fault == "invalid_json":
@@ -156,7 +156,7 @@ async def transcriptions(
         return error_response(400, f"Audio file might be corrupted: {error}", param="file")
     if seconds < 0.1:
         return error_response(400, "Audio file is too short.", code="audio_too_short", param="file")
-    await _until(started + pace.asr_ms / 1000)
+    await until(started + pace.asr_ms / 1000)
     if behaviour.fault == "invalid_json":
         return web.Response(body=b'{"text": oops', content_type="application/json")
     heard = TRANSCRIPT if behaviour.text is None else behaviour.text
@@ -197,12 +197,12 @@ async def speech(
     rate = pace.speech_rate
     step = seconds / len(data) / rate if rate else 0.0  # seconds a byte
     response = web.StreamResponse(headers={"Content-Type": AUDIO_TYPES[audio_format]})
-    await _until(first)
+    await until(first)
     await response.prepare(request)
     await _stall_first(behaviour)
     half = len(data) // 2
     for start in range(0, len(data), behaviour.piece_bytes):
-        await _until(first + step * start)
+        await until(first + step * start)
         await response.write(data[start : start + behaviour.piece_bytes])
         if start <= half < start + behaviour.piece_bytes:
             await _fail_middle(behaviour)

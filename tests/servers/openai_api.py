@@ -52,6 +52,8 @@ class OpenAIServer:
         port: 0 picks a free one.
     """
 
+    wants_model: frozenset[Endpoint] = frozenset({"chat", "transcriptions", "speech"})
+
     def __init__(
         self,
         pace: Pace | None = None,
@@ -65,11 +67,8 @@ class OpenAIServer:
         self._api_key = api_key
         self._host, self._port = host, port
         app = web.Application(client_max_size=32 * 2**20)
+        self._add_endpoints(app.router)
         app.router.add_post("/v1/chat/completions", self._endpoint("chat", chat))
-        app.router.add_post(
-            "/v1/audio/transcriptions", self._endpoint("transcriptions", transcriptions)
-        )
-        app.router.add_post("/v1/audio/speech", self._endpoint("speech", speech))
         app.router.add_get("/v1/models", self._models)
         app.router.add_get("/v1/models/{name}", self._model)
         app.router.add_post("/control/script", self._control_script)
@@ -120,6 +119,13 @@ class OpenAIServer:
 
     # The requests
 
+    def _add_endpoints(self, router: web.UrlDispatcher) -> None:
+        """What this vendor has beside ``/chat/completions`` and ``/models``."""
+        router.add_post(
+            "/v1/audio/transcriptions", self._endpoint("transcriptions", transcriptions)
+        )
+        router.add_post("/v1/audio/speech", self._endpoint("speech", speech))
+
     def _endpoint(
         self,
         endpoint: Endpoint,
@@ -136,7 +142,7 @@ class OpenAIServer:
             exchange = Exchange(endpoint, dict(request.headers), body, str(peer))
             self.script.begin(exchange)
             try:
-                response = self._refusal(request, body, behaviour)
+                response = self._refusal(endpoint, request, body, behaviour)
                 if response is None:
                     await fail_before(behaviour)
                     pace = behaviour.pace or self.pace
@@ -155,7 +161,11 @@ class OpenAIServer:
         return handle
 
     def _refusal(
-        self, request: web.Request, body: dict[str, Any], behaviour: Behaviour
+        self,
+        endpoint: Endpoint,
+        request: web.Request,
+        body: dict[str, Any],
+        behaviour: Behaviour,
     ) -> web.Response | None:
         if refused := self._wrong_key(request):
             return refused
@@ -167,7 +177,7 @@ class OpenAIServer:
         for field in behaviour.rejects:
             if field in body:
                 return error_response(400, f"Unrecognized request argument: {field}", param=field)
-        if not body.get("model"):
+        if endpoint in self.wants_model and not body.get("model"):
             return error_response(400, "You must provide a model parameter", param="model")
         return None
 
@@ -236,10 +246,10 @@ async def _run(server: OpenAIServer) -> None:
         await stop.wait()
 
 
-def main() -> None:
+def main(kind: type[OpenAIServer] = OpenAIServer) -> None:
     import uvloop
 
-    parser = argparse.ArgumentParser(description="An OpenAI-compatible provider of fixed pace.")
+    parser = argparse.ArgumentParser(description="A provider of fixed pace on loopback.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--api-key", default=None)
@@ -247,9 +257,7 @@ def main() -> None:
         parser.add_argument(f"--{option.replace('_', '-')}", type=float, default=0.0)
     options = parser.parse_args()
     pace = Pace(**{name: getattr(options, name) for name in Pace.__dataclass_fields__})
-    uvloop.run(
-        _run(OpenAIServer(pace, api_key=options.api_key, host=options.host, port=options.port))
-    )
+    uvloop.run(_run(kind(pace, api_key=options.api_key, host=options.host, port=options.port)))
 
 
 if __name__ == "__main__":
