@@ -1,16 +1,16 @@
 """``make bench``: all measurements in one run, some four minutes; a table at the end.
 
-Name some to run only those: ``python -m bench chat call idle lists``.
+Name some to run only those: ``python -m bench chat call idle lists speech``.
 """
 
 import sys
 
-from bench import idle_sockets, role_list
+from bench import idle_sockets, role_list, syntheses
 from bench.measure import table
 from bench.systems import embedded, floor, providers, scaled
 from bench.turns import CALL, CHAT, Measured, measure
 
-PARTS = ("chat", "call", "idle", "lists")
+PARTS = ("chat", "call", "idle", "lists", "speech")
 
 
 def turns(chosen: list[str]) -> list[Measured]:
@@ -65,6 +65,24 @@ def main(chosen: list[str]) -> None:
         print(
             f"\nrole list: {lists.ours:.0f} requests/s, untuned viewset under daphne "
             f"{lists.untuned:.0f}: {lists.ratio:.1f} times"
+        )
+    if "speech" in chosen:
+        say("syntheses")
+        rounds, leak = syntheses.measure()
+        rows = [
+            [
+                each.client,
+                *(f"{each.start.p50:.0f} ms", f"{each.added.p50:.0f} ms", f"{each.added.p95:.0f}"),
+                *(f"{each.threads:+d}", f"{each.kib_each:.0f} KiB", f"{each.cpu_each:.0f} ms"),
+                str(each.failed),
+            ]
+            for each in rounds
+        ]
+        head = ["100 syntheses", "start p50", "first audio added p50", "p95"]
+        print("\n" + table([*head, "threads", "memory each", "CPU each", "failed"], rows))
+        print(
+            f"\na second {syntheses.MANY} of ours: {leak.kib_each:+.1f} KiB each, "
+            f"{leak.tasks:+d} tasks, {leak.sockets:+d} sockets"
         )
 
 
