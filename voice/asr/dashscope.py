@@ -280,14 +280,19 @@ class _Frames:
 
 
 async def _framed(audio: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
+    pieces = aiter(audio)
     rest = bytearray()
-    async for piece in audio:
-        rest += piece
-        while len(rest) >= _FRAME:
-            yield bytes(rest[:_FRAME])
-            del rest[:_FRAME]
-    if even := len(rest) & ~1:
-        yield bytes(rest[:even])
+    try:
+        async for piece in pieces:
+            rest += piece
+            while len(rest) >= _FRAME:
+                yield bytes(rest[:_FRAME])
+                del rest[:_FRAME]
+        if even := len(rest) & ~1:
+            yield bytes(rest[:even])
+    finally:
+        if close := getattr(pieces, "aclose", None):
+            await close()
 
 
 def _joined(left: str, right: str) -> str:
