@@ -1,5 +1,7 @@
 """The admin as an operator's product: every list opens, searches and does not slow down."""
 
+import re
+
 import pytest
 from django.apps import apps
 from django.contrib import admin
@@ -152,6 +154,75 @@ def test_an_address_of_a_sample_is_a_web_address(operator, presets):
     assert operator.post(change(row), values | {"sample_url": "/x.mp3"}).status_code == 302
     row.refresh_from_db()
     assert (row.sample_url, row.voice_type) == ("/x.mp3", "kokoro_af_sky")
+
+
+def rows(operator, query=""):
+    return {
+        row.voice_type for row in operator.get(changelist(Voice) + query).context["cl"].queryset
+    }
+
+
+@pytest.mark.parametrize(
+    ("query", "number"),
+    [
+        ("?served=yes", 3 + 36 + 13 - 3),
+        ("?served=no", 277 - 49),
+        ("?provider=dashscope", 189),
+        ("?provider=dashscope&language=ja", 7),
+        ("?enabled__exact=0", 2 + 8),
+        ("?q=longxiaochun", 3),
+        ("?q=粤语", 5),
+        ("?q=有声书", 22),
+    ],
+)
+def test_voices_are_found_by_who_has_them_and_what_they_are(
+    operator, presets, settings, query, number
+):
+    settings.TTS_PROVIDERS = ["openai", "local"]
+    assert len(rows(operator, query)) == number
+
+
+def test_the_list_says_who_is_heard_and_plays_them(operator, presets, settings):
+    settings.TTS_PROVIDERS = ["dashscope"]
+    options = admin.site._registry[Voice]
+    heard = {row.voice_type: row for row in Voice.objects.all()}
+    assert options.heard(heard["longanyang"]) == "自己"
+    assert options.heard(heard["alloy"]) == "龙小淳 知性积极女 v2"
+    assert options.heard(heard["kokoro_zm_yunxi"]) == "龙安洋 阳光大男孩"
+    players = {name: options.player(row) for name, row in heard.items()}
+    assert re.search(r'src="/samples/[0-9a-f]{32}\.mp3"', players["longanyang"])
+    assert (
+        players["alloy"].partition(" aria")[0] == players["longxiaochun_v2"].partition(" aria")[0]
+    )
+    assert 'src="/static/voices/kokoro_zm_yunxi.mp3"' in players["kokoro_zm_yunxi"]
+    assert players["longanyang.v3-plus"] == "-"  # taken off: nothing is made for it
+
+
+def test_many_voices_are_switched_at_once(operator, presets, client, settings):
+    settings.TTS_PROVIDERS = ["dashscope"]
+    plus = Voice.objects.filter(provider_voice__startswith="cosyvoice-v3-plus/")
+    for action, enabled in (("switch_on", True), ("switch_off", False)):
+        data = {"action": action, "_selected_action": [row.pk for row in plus]}
+        page = operator.post(changelist(Voice), data, follow=True)
+        assert "已更改 2 个声音" in page.text
+        assert set(plus.values_list("enabled", flat=True)) == {enabled}
+        catalogue.forget()  # pytest's transaction never commits
+        offered = {v["voice_type"] for v in client.get("/api/voiceTypes").json()["data"]}
+        assert ({"longanyang.v3-plus", "longanhuan.v3-plus"} <= offered) == enabled
+
+
+@pytest.mark.parametrize(
+    ("stand_in", "taken"), [("", True), ("longmiao_v2", True), ("nobody", False), ("alloy", False)]
+)
+def test_a_stand_in_is_another_voice(operator, presets, stand_in, taken):
+    row = Voice.objects.get(voice_type="alloy")
+    names = ("voice_name", "category", "language", "gender", "provider", "provider_voice", "sort")
+    values = {name: getattr(row, name) for name in names}
+    values |= {"sample_url": "", "stand_in": stand_in, "enabled": "on"}
+    page = operator.post(change(row), values)
+    assert page.status_code == (302 if taken else 200)
+    if not taken:
+        assert page.context["adminform"].form.errors["stand_in"] == ["须为另一声音的标识符"]
 
 
 # --- Roles ------------------------------------------------------------------------------

@@ -335,6 +335,55 @@ def test_character_is_written_changed_and_deleted(visit: Visit) -> None:
     expect(page.locator(".composer.gone")).to_be_visible()
 
 
+def test_it_says_who_speaks_for_a_voice_that_is_away(visit: Visit) -> None:
+    page = visit.page
+    visit.register()
+    visit.go("/new")
+    page.locator("input[name=name]").fill("沈三白")
+    page.locator("textarea[name=description]").fill("清代苏州文人，爱花成癖，也爱芸娘。")
+    page.locator("input[name=age]").fill("30")
+    page.locator(".voice", has_text="温柔男声").locator("input").check()
+    page.locator(".role-form button[type=submit]").click()
+    expect(page.locator(".stage-note")).to_have_text("原来的声音不在，由“Echo”代说")
+    visit.check("voice-away")
+    page.locator("a[href^='#/edit/']:visible").first.click()
+    expect(page.locator(".field-hint", has_text="“Echo”代说")).to_be_visible()
+    expect(page.locator(".voice", has_text="温柔男声").locator("input")).to_be_checked()
+    page.locator(".voice", has_text="Echo").locator("input").check()
+    page.locator(".role-form button[type=submit]").click()
+    page.locator(".stage").wait_for()
+    expect(page.locator(".stage-note")).to_have_count(0)
+
+
+@pytest.fixture(scope="module")
+def vendors() -> Iterator[ServerProcess]:
+    """A server with the voices of a vendor who has hundreds; nobody asks it to speak."""
+    settings = {"TTS_PROVIDERS": "dashscope", "DASHSCOPE_API_KEY": "sk-none"}
+    with start_server(settings) as process:
+        yield process
+
+
+def test_a_voice_is_found_among_hundreds(
+    browser: Browser, vendors: ServerProcess, pictures: Path
+) -> None:
+    visit = Visit.begin(browser, vendors.base_url, pictures)
+    page = visit.page
+    visit.register()
+    visit.go("/new")
+    shown = page.locator(".voice:visible")
+    expect(shown).to_have_count(195)
+    page.locator(".voices-filter select").select_option(label="有声书")
+    expect(shown).to_have_count(18)
+    page.locator(".voices-filter input").fill("龙三叔")
+    expect(shown).to_have_count(2)
+    shown.first.locator("input").check()
+    visit.check("voices")
+    page.locator(".voices-filter input").fill("没有人")
+    expect(page.locator(".voices-none")).to_be_visible()
+    expect(shown).to_have_count(1)  # the one that is chosen
+    visit.end()
+
+
 def test_search_finds_and_says_when_it_does_not(visit: Visit) -> None:
     visit.register()
     box = visit.page.locator(".search input")
