@@ -10,6 +10,8 @@ from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar, cast, runtime_checkable
 
+from prometheus_client import Counter
+
 from voice.attempts import Attempt, Capability, Outcome, tell
 from voice.breaker import Breaker, Rests
 from voice.errors import ProviderError
@@ -41,6 +43,12 @@ T = TypeVar("T")
 P = TypeVar("P", bound=Provider)
 
 log = logging.getLogger(__name__)
+
+_limited = Counter(
+    "liyuan_provider_limited",
+    "Requests that found no place within the limit of a provider",
+    ["capability", "provider"],
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +150,7 @@ class Chain(Generic[P]):
                         begun = True
                         yield item
             except LimitReached:
+                _limited.labels(self._capability, name).inc()
                 failure = ProviderError(
                     f"as much is asked of {name} as may be", provider=name, reason="rate_limited"
                 )
