@@ -185,7 +185,7 @@ def _engine(
         voice=voice,
         max_tokens=settings.LLM_MAX_TOKENS,
         temperature=settings.LLM_TEMPERATURE,
-        deadlines=Deadlines(llm_first=settings.LLM_FIRST_SECONDS),
+        deadlines=Deadlines(llm_first=settings.LLM_FIRST_SECONDS + 1),
     )
 
     async def load_audio() -> bytes:

@@ -3,7 +3,7 @@
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
@@ -108,3 +108,27 @@ def prices(name: str) -> dict[str, float]:
         if type(price) not in (int, float) or not math.isfinite(price) or price < 0:
             raise ImproperlyConfigured(f"{name}: {key} must have a price, not {price!r}")
     return {key: float(price) for key, price in found.items()}
+
+
+def amounts(name: str, *, among: Collection[str]) -> dict[str, float]:
+    """``key=number,key=number`` with numbers above 0.
+
+    Args:
+        name: Of the variable.
+        among: What a key begins with, before its first dot.
+    """
+    found: dict[str, float] = {}
+    for word in words(name):
+        key, _sign, value = (part.strip() for part in word.partition("="))
+        try:
+            found[key] = float(value)
+        except ValueError:
+            raise ImproperlyConfigured(f"{name}: {word!r} is not <name>=<number>") from None
+        first, _dot, rest = key.partition(".")
+        if first not in among or not rest:
+            raise ImproperlyConfigured(
+                f"{name}: {key!r} must begin with {', '.join(among)} and a dot"
+            )
+        if not 0 < found[key] < float("inf"):
+            raise ImproperlyConfigured(f"{name}: {key} must be above 0")
+    return found

@@ -248,6 +248,10 @@ CELERY_BEAT_SCHEDULE = {
         "task": "uploads.tasks.delete_expired",
         "schedule": crontab(minute=17),
     },
+    "speech-clean-up": {
+        "task": "voice.tasks.clean_up_speech",
+        "schedule": crontab(minute=43),
+    },
     "turns-sweep": {"task": "chat.tasks.sweep_turns", "schedule": 30.0},
     "tokens-flush": {"task": "accounts.tasks.delete_expired_tokens", "schedule": crontab(hour=4)},
 }
@@ -373,17 +377,24 @@ LLM_MAX_TOKENS = env.integer("LLM_MAX_TOKENS", 600, minimum=16, maximum=32_000)
 LLM_CONTEXT_TOKENS = env.integer(
     "LLM_CONTEXT_TOKENS", 3000 if LLM else 6000, minimum=1000, maximum=1_000_000
 )
-LLM_FIRST_SECONDS = env.integer("LLM_FIRST_SECONDS", 150 if LLM else 30, minimum=1, maximum=600)
+LLM_FIRST_SECONDS = env.number("LLM_FIRST_SECONDS", 150 if LLM else 4.5, minimum=0.1, maximum=600)
 LLM_TEMPERATURE = env.number("LLM_TEMPERATURE", 0.8, maximum=2)
 ASR_PROVIDERS = env.words("ASR_PROVIDERS")
 ASR_BASE_URL = env.text("ASR_BASE_URL")
 ASR_API_KEY = env.text("ASR_API_KEY")
 ASR_MODEL = env.text("ASR_MODEL", "whisper-1")
+ASR_FIRST_SECONDS = env.number("ASR_FIRST_SECONDS", 4.5, minimum=0.1, maximum=600)
 TTS_PROVIDERS = env.words("TTS_PROVIDERS")
 TTS_BASE_URL = env.text("TTS_BASE_URL")
 TTS_API_KEY = env.text("TTS_API_KEY")
 TTS_MODEL = env.text("TTS_MODEL", "tts-1")
 TTS_VOICE = env.text("TTS_VOICE", "alloy")
+TTS_FIRST_SECONDS = env.number("TTS_FIRST_SECONDS", 4.5, minimum=0.1, maximum=600)
+_CAPABILITIES = ("llm", "asr", "tts")
+PROVIDER_CONCURRENCY = env.amounts("PROVIDER_CONCURRENCY", among=_CAPABILITIES)
+PROVIDER_RATE = env.amounts("PROVIDER_RATE", among=_CAPABILITIES)
+SPEECH_CACHE_MB = env.integer("SPEECH_CACHE_MB", 512)  # 0 keeps nothing
+SPEECH_CACHE_DAYS = env.number("SPEECH_CACHE_DAYS", 30)  # 0 keeps it while there is room
 DASHSCOPE_API_KEY = env.text("DASHSCOPE_API_KEY")
 DASHSCOPE_WEBSOCKET_BASE_URL = env.text(
     "DASHSCOPE_WEBSOCKET_BASE_URL",

@@ -15,7 +15,7 @@ from config.version import read_version
 from tests.processes import ROOT, environment, manage
 
 ROOMS = ("config", "accounts", "voice", "roles", "uploads", "chat")
-READERS = {"text", "boolean", "number", "integer", "choice", "words", "prices"}
+READERS = {"text", "boolean", "number", "integer", "choice", "words", "prices", "amounts"}
 LINES = 400
 # Whatever hides behind such a name has a better one.
 NAMELESS = re.compile(r"(utils?|helpers?|managers?|misc|common)(_.*)?$|.*_(utils?|helpers?)$")

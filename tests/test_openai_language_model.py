@@ -39,7 +39,7 @@ async def model(server: OpenAIServer) -> AsyncIterator[OpenAILanguageModel]:
 async def reply(model: OpenAILanguageModel, max_tokens: int = 500) -> tuple[str, Completion]:
     *deltas, last = [item async for item in model.stream(PROMPT, max_tokens=max_tokens)]
     assert isinstance(last, Completion)
-    assert all(isinstance(delta, TextDelta) and delta.text for delta in deltas)
+    assert all(isinstance(delta, TextDelta) for delta in deltas)
     return "".join(delta.text for delta in deltas if isinstance(delta, TextDelta)), last
 
 
@@ -110,6 +110,15 @@ async def test_reasoning_is_not_part_of_the_reply(
         "chat", Behaviour(text="<think>嗯，他是谁？</think>\n\n好。", reasoning="let me see")
     )
     assert (await reply(model))[0] == "好。"
+
+
+async def test_a_model_that_thinks_is_not_taken_for_one_that_is_gone(
+    server: OpenAIServer, model: OpenAILanguageModel
+) -> None:
+    server.next("chat", Behaviour(text="好。", reasoning="let me see"))
+    items = [item async for item in model.stream(PROMPT, max_tokens=500)]
+    assert isinstance(items[0], TextDelta)
+    assert items[0].text == ""
 
 
 @given(

@@ -54,3 +54,25 @@ class Voice(models.Model):
 
     def __str__(self) -> str:
         return f"{self.voice_name} ({self.voice_type})"
+
+
+class KeptSpeech(models.Model):
+    """Speech that was synthesised and is kept, by what it was made from.
+
+    The file is named by its own content, so several keys may share one; see
+    ``voice.speech_store``.
+    """
+
+    key = models.CharField(max_length=64, unique=True)
+    digest = models.CharField(max_length=64, db_index=True)
+    size = models.PositiveIntegerField(_("字节"))
+    created_at = models.DateTimeField(_("创建时间"), auto_now_add=True)
+    used_at = models.DateTimeField(_("上次使用"), db_index=True)
+
+    class Meta:
+        ordering = ("-used_at",)
+        verbose_name = _("已存的语音")
+        verbose_name_plural = _("已存的语音")
+
+    def __str__(self) -> str:
+        return self.key[:16]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from voice.dashscope.config import DashScopeConfig
+from voice.fallback import Policy
 from voice.qiniu.config import QiniuConfig
 
 CONNECT_TIMEOUT = 5.0
@@ -32,6 +33,7 @@ class ProviderConfig:
         models_dir: Where the weights of the local models are.
         connect_timeout: Seconds to connect.
         read_timeout: Seconds without a byte after which an answer counts as lost.
+        policy: When to ask again, and when to ask somebody else.
     """
 
     base_url: str = ""
@@ -43,6 +45,7 @@ class ProviderConfig:
     models_dir: Path = Path("models")
     connect_timeout: float = CONNECT_TIMEOUT
     read_timeout: float = READ_TIMEOUT
+    policy: Policy = field(default_factory=Policy)
 
     def require_server(self) -> None:
         """Refuse to go on without the address of a server and the name of a model.

@@ -5,6 +5,7 @@ They hold pooled connections and models, so they belong to the event loop that u
 
 import asyncio
 from dataclasses import dataclass
+from functools import cache
 from threading import Lock
 from typing import cast
 from weakref import WeakKeyDictionary
@@ -15,18 +16,30 @@ from voice.asr.fallback import FallbackRecognizer
 from voice.asr.registry import build_recognizer
 from voice.catalogue import nearest
 from voice.dashscope.config import DashScopeConfig, ShortText
+from voice.fallback import Policy
+from voice.limits import Limit
 from voice.qiniu.config import QiniuConfig, Transport
 from voice.registry import ProviderConfig
+from voice.speech_store import DjangoSpeechStore
 from voice.tts.base import Synthesizer
+from voice.tts.cache import CachedSynthesizer
 from voice.tts.registry import build_synthesizer
 
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """Who listens and who speaks; None where nobody is configured."""
+    """Who listens and who speaks; None where nobody is configured.
+
+    Attributes:
+        recognizer: Speech to text.
+        synthesizer: Text to speech.
+        kept: The same voices, for what is said again and again and is nobody's secret: it
+            is spoken once and kept.
+    """
 
     recognizer: FallbackRecognizer | None
     synthesizer: Synthesizer | None
+    kept: CachedSynthesizer | None
 
 
 _of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, Speech] = WeakKeyDictionary()
@@ -68,10 +81,18 @@ def build() -> Speech:
         ValueError: A name is unknown, or a setting that its provider needs is missing.
     """
     asr, tts = asr_names(), tts_names()
+    synthesizer = build_synthesizer(tts, provider_config("TTS"), nearest) if tts else None
+    store = DjangoSpeechStore() if settings.SPEECH_CACHE_MB else None
     return Speech(
         recognizer=build_recognizer(asr, provider_config("ASR")) if asr else None,
-        synthesizer=build_synthesizer(tts, provider_config("TTS"), nearest) if tts else None,
+        synthesizer=synthesizer,
+        kept=CachedSynthesizer(synthesizer, _model_of, store) if synthesizer else None,
     )
+
+
+def _model_of(provider: str) -> str:
+    """What decides, besides the voice, how a provider sounds."""
+    return f"{settings.TTS_BASE_URL} {settings.TTS_MODEL}" if provider == "openai" else ""
 
 
 def provider_config(capability: str) -> ProviderConfig:
@@ -83,7 +104,29 @@ def provider_config(capability: str) -> ProviderConfig:
         dashscope=dashscope_config(),
         qiniu=qiniu_config(),
         models_dir=settings.MODELS_DIR,
+        policy=Policy(
+            patience=getattr(settings, f"{capability}_FIRST_SECONDS"),
+            limits=_limits(capability.lower()),
+        ),
     )
+
+
+@cache
+def _limits(capability: str) -> dict[str, Limit]:
+    """What may be asked of each provider that has a limit; one for all event loops."""
+    prefix = f"{capability}."
+    names = {
+        name.removeprefix(prefix)
+        for name in (*settings.PROVIDER_CONCURRENCY, *settings.PROVIDER_RATE)
+        if name.startswith(prefix)
+    }
+    return {
+        name: Limit(
+            at_once=int(settings.PROVIDER_CONCURRENCY.get(prefix + name, 0)),
+            per_second=settings.PROVIDER_RATE.get(prefix + name, 0.0),
+        )
+        for name in names
+    }
 
 
 def dashscope_config() -> DashScopeConfig | None:

@@ -30,6 +30,14 @@ def write(name: str, data: bytes) -> None:
     _threads.submit(_guarded, lambda: _write(name, data)).result()
 
 
+def write_once(name: str, data: bytes) -> None:
+    """Store a file whose name follows from its bytes, unless it is there already.
+
+    Blocks. Raises StorageError.
+    """
+    _threads.submit(_guarded, lambda: _write_once(name, data)).result()
+
+
 def read(name: str) -> bytes:
     """A file's bytes. Blocks. Raises FileMissing, StorageError."""
     return _threads.submit(_guarded, lambda: _read(name)).result()
@@ -75,6 +83,14 @@ def _write(name: str, data: bytes) -> None:
         # A full disk leaves a part of the file.
         default_storage.delete(name)
         raise
+
+
+def _write_once(name: str, data: bytes) -> None:
+    if default_storage.exists(name):
+        return
+    saved = default_storage.save(name, ContentFile(data))
+    if saved != name:  # somebody else was first, and the storage found a name of its own
+        default_storage.delete(saved)
 
 
 def _read(name: str) -> bytes:

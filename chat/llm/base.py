@@ -57,7 +57,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
-    """The next piece of the reply, as the model wrote it."""
+    """The next piece of the reply, as the model wrote it; empty while it only thinks."""
 
     text: str
 

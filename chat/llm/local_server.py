@@ -126,6 +126,7 @@ def _serve(model: Path, port: int) -> None:
     wanted.n_parallel = _PARALLEL
     wanted.n_gpu_layers = 0
     wanted.ui = False
+    wanted.cors_origins = ""  # no page of any browser has business here
     # Waiting threads that spin would take the cores from recognition and speech.
     wanted.cpuparams.poll = wanted.cpuparams_batch.poll = 0
     server = xllamacpp.Server(wanted)

@@ -39,7 +39,8 @@ class _Reply:
 class OpenAILanguageModel:
     """Streams replies of one model of one server.
 
-    Reasoning (``reasoning_content`` or ``<think>`` blocks) is dropped. Where a server
+    Reasoning (``reasoning_content`` or ``<think>`` blocks) is dropped: empty pieces of text
+    stand for it, so that a model that thinks is not taken for one that is gone. Where a server
     refuses ``stream_options``, ``max_tokens`` or ``temperature``, the request is made once
     more without (``max_tokens`` becomes ``max_completion_tokens``), and what helped is
     remembered.
@@ -97,9 +98,9 @@ class OpenAILanguageModel:
             async with contextlib.AsyncExitStack() as stack:
                 response = await self._open(stack, fields)
                 async for content in self._contents(response, reply):
-                    if text := thoughts.feed(content):
-                        reply.begun = True
-                        yield TextDelta(text)
+                    text = thoughts.feed(content)
+                    reply.begun = reply.begun or bool(text)
+                    yield TextDelta(text)
         except ERRORS as error:
             # After the finish reason only the usage can have been lost.
             if not reply.finish_reason:
@@ -163,7 +164,7 @@ class OpenAILanguageModel:
         return None if self._proven or refused else "stream_options"
 
     async def _contents(self, response: AsyncAPIResponse[Any], reply: _Reply) -> AsyncIterator[str]:
-        """The pieces of content of the events; the rest is noted in ``reply``."""
+        """The pieces of content, empty ones for thoughts; the rest is noted in ``reply``."""
         events = _events(response.iter_bytes())
         async for data in events:
             if data == b"[DONE]":
@@ -183,8 +184,9 @@ class OpenAILanguageModel:
                     reply.completion_tokens = usage.get("completion_tokens") or 0
                 for choice in event.get("choices") or ():
                     reply.finish_reason = choice.get("finish_reason") or reply.finish_reason
-                    content = "" + ((choice.get("delta") or {}).get("content") or "")
-                    if content:
+                    delta = choice.get("delta") or {}
+                    content = "" + (delta.get("content") or "")
+                    if content or delta.get("reasoning_content") or delta.get("reasoning"):
                         yield content
             except (ValueError, TypeError, AttributeError) as error:
                 raise self._failure("sent an event that cannot be read", reply.begun) from error

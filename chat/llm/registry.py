@@ -41,4 +41,4 @@ def build_llm(config: ProviderConfig) -> FallbackLanguageModel:
         ValueError: A server is given, but no model.
     """
     names = ["openai" if config.base_url else "understudy"]
-    return FallbackLanguageModel(build(names, FACTORIES, config))
+    return FallbackLanguageModel(build(names, FACTORIES, config), config.policy)

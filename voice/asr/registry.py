@@ -56,4 +56,4 @@ def build_recognizer(names: Sequence[str], config: ProviderConfig) -> FallbackRe
     Raises:
         ValueError: The list is empty, a name is unknown, or a setting is missing.
     """
-    return FallbackRecognizer(build(names, FACTORIES, config))
+    return FallbackRecognizer(build(names, FACTORIES, config), config.policy)

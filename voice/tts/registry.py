@@ -59,4 +59,4 @@ def build_synthesizer(
     Raises:
         ValueError: The list is empty, a name is unknown, or a setting is missing.
     """
-    return FallbackSynthesizer(build(names, FACTORIES, config), nearest_voice)
+    return FallbackSynthesizer(build(names, FACTORIES, config), nearest_voice, config.policy)
