@@ -68,7 +68,8 @@ def address(entry: Entry, providers: Sequence[str]) -> str:
 async def kept(digest: str) -> bytes | None:
     """A sample (mp3) that was made before. Raises voice.storage.StorageError."""
     try:
-        return await storage.read_async(_name(digest))
+        # It is empty for a moment while it is written, and where the disk was full.
+        return await storage.read_async(_name(digest)) or None
     except storage.FileMissing:
         return None
 
@@ -90,8 +91,14 @@ async def make(digest: str) -> bytes:
     tasks = _making.setdefault(asyncio.get_running_loop(), {})
     if (task := tasks.get(digest)) is None:
         task = tasks[digest] = asyncio.create_task(_make(digest))
-        task.add_done_callback(lambda _: tasks.pop(digest, None))
+        task.add_done_callback(lambda done: _made(tasks, digest, done))
     return await asyncio.shield(task)
+
+
+def _made(tasks: dict[str, asyncio.Task[bytes]], digest: str, task: asyncio.Task[bytes]) -> None:
+    del tasks[digest]
+    if not task.cancelled():
+        task.exception()  # whoever still waits is told; nobody else is
 
 
 async def _make(digest: str) -> bytes:
@@ -104,7 +111,7 @@ async def _make(digest: str) -> bytes:
         if (sample := await kept(digest)) is not None:
             return sample
         sample = await _speak(entry)
-        await asyncio.to_thread(storage.write, _name(digest), sample)
+        await asyncio.to_thread(_keep, _name(digest), sample)
         logger.info("sample of %s made", entry.voice_type)
         return sample
     finally:
@@ -128,6 +135,11 @@ async def _speak(entry: Entry) -> bytes:
     if others:
         raise SampleFailed(f"{entry.voice_type}: {', '.join(others)} spoke in its place")
     return sample + encoder.finish()
+
+
+def _keep(name: str, sample: bytes) -> None:
+    storage.delete(name)  # what a process that died left there
+    storage.write(name, sample)
 
 
 def _entry(digest: str) -> Entry:
