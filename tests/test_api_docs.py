@@ -141,6 +141,18 @@ def test_what_the_server_answers_is_what_the_description_says(openapi, server):
     user = ask("GET", "/api/auth/me")["data"]
     ask("POST", "/api/auth/ws-ticket")
 
+    ask("POST", "/api/keys", 400, json={"name": "", "monthly_tokens": 0})
+    key = ask("POST", "/api/keys", json={"name": "x", "monthly_tokens": 9})["data"]
+    values = {"key_id": key["id"]}
+    expiry = {"expires_at": "2099-01-01T00:00:00Z", "monthly_tokens": None}
+    ask("PATCH", "/api/keys/{key_id}", values=values, json=expiry)
+    assert len(ask("GET", "/api/keys")["data"]) == 1
+    ask("DELETE", "/api/keys/{key_id}", values=values)
+    ask("DELETE", "/api/keys/{key_id}", 404, values=values)
+    ask("GET", "/api/usage", 400, params={"group": "user"})
+    for group in ("day", "provider", "role", "key"):
+        ask("GET", "/api/usage", params={"group": group})
+
     ask("POST", "/api/role/add", 400, json={**ROLE, "age": 121})
     ask("POST", "/api/role/add", 415, content=b"<role/>")
     role = ask("POST", "/api/role/add", json={**ROLE, "greeting": "你好"})["data"]
