@@ -4,6 +4,7 @@ Players cannot send a token, so anybody may ask: what can be made is one sentenc
 on offer, once, and a throttle holds whoever asks for many that are not there yet.
 """
 
+import hashlib
 import logging
 from typing import Any, cast
 
@@ -13,9 +14,10 @@ from django.utils.cache import get_conditional_response
 from django.utils.translation import gettext as _
 
 from accounts.throttling import SampleThrottle
-from voice import samples
+from voice import samples, storage
 from voice.audio.ranges import RangeError, wanted_bytes
-from voice.storage import StorageError
+from voice.speech_store import name_of
+from voice.storage import FileMissing, StorageError
 
 logger = logging.getLogger(__name__)
 
@@ -41,12 +43,30 @@ async def serve(request: HttpRequest, digest: str) -> HttpResponseBase:
     except StorageError:
         logger.exception("sample %s cannot be read or kept", digest)
         return _plain(503, _("服务暂不可用"))
-    return _audio(request, sample, f'"{digest}"')
+    return _audio(request, sample, digest, "audio/mpeg")
 
 
-def _audio(request: HttpRequest, sample: bytes, etag: str) -> HttpResponseBase:
+async def serve_speech(request: HttpRequest, digest: str) -> HttpResponseBase:
+    """``GET /speech/<digest>.flac``: kept speech, to whoever was told its name."""
+    if request.method not in ("GET", "HEAD"):
+        return _plain(405, _("不支持的请求方法"), Allow="GET, HEAD")
+    try:
+        file = await storage.read_async(name_of(digest))
+    except FileMissing:
+        return _plain(404, _("资源不存在"))
+    except StorageError:
+        logger.exception("kept speech %s cannot be read", digest)
+        return _plain(503, _("服务暂不可用"))
+    if hashlib.sha256(file).hexdigest() != digest:  # caches would keep it for a year
+        logger.error("kept speech %s is damaged", digest)
+        return _plain(404, _("资源不存在"))
+    return _audio(request, file, digest, "audio/flac")
+
+
+def _audio(request: HttpRequest, sample: bytes, digest: str, mime: str) -> HttpResponseBase:
+    etag = f'"{digest}"'
     headers = {
-        "Content-Type": "audio/mpeg",
+        "Content-Type": mime,
         "Content-Security-Policy": "default-src 'none'; sandbox",
         "X-Content-Type-Options": "nosniff",
         "Cache-Control": "public, max-age=31536000, immutable",

@@ -47,7 +47,7 @@ async def create_speech(request: HttpRequest, credential: Credential) -> HttpRes
     """Say a text; the audio streams out while it is being made."""
     asked = _read(json_fields(request))
     voice, heard = await in_database_thread(_choose_voice, asked)
-    synthesizer = speech.current().synthesizer
+    synthesizer = speech.current().kept
     if synthesizer is None:
         raise no_model(asked.model)
     spoken = SpokenText(Saying(asked.text, voice, asked.speed, asked.format), synthesizer)

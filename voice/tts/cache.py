@@ -11,6 +11,7 @@ from typing import Any, Protocol, cast
 
 from voice.audio.codecs import AudioError
 from voice.audio.flac import flac_bytes, flac_pieces
+from voice.sentences import pieces
 from voice.tts.base import SynthesizerCapabilities, VoiceRef
 from voice.tts.fallback import FallbackSynthesizer
 
@@ -79,7 +80,7 @@ class CachedSynthesizer:
     async def synthesize(
         self, text: str, *, voice: VoiceRef, speed: float = 1.0
     ) -> AsyncIterator[bytes]:
-        """See `Synthesizer.synthesize`."""
+        """See `Synthesizer.synthesize`; a text that is too long is spoken piece by piece."""
         kept = self.recall(text, voice=voice, speed=speed)
         begun = False
         async with aclosing(kept):
@@ -88,7 +89,23 @@ class CachedSynthesizer:
                 yield pcm
         if begun:
             return
-        speaker, pieces = voice, bytearray()
+        speakers: set[VoiceRef] = set()
+        spoken = bytearray()
+        longest = self.capabilities.max_characters
+        for part in pieces(text, longest=longest, first=longest):
+            async with aclosing(self._speak(part, voice, speed, speakers)) as stream:
+                async for pcm in stream:
+                    spoken += pcm
+                    yield pcm
+        if spoken and self._store is not None and len(speakers) == 1:
+            key = self.key(text, speakers.pop(), speed)
+            self._later(self._keep(self._store, key, bytes(spoken)))
+
+    async def _speak(
+        self, text: str, voice: VoiceRef, speed: float, speakers: set[VoiceRef]
+    ) -> AsyncGenerator[bytes, None]:
+        """What the chain says; the voice that said it is added to ``speakers``."""
+        speaker = voice
 
         def chosen(own: VoiceRef) -> None:
             nonlocal speaker
@@ -97,10 +114,8 @@ class CachedSynthesizer:
         spoken = self._chain.speak(text, voice=voice, speed=speed, chosen=chosen)
         async with aclosing(cast(AsyncGenerator[bytes, None], spoken)) as stream:
             async for pcm in stream:
-                pieces += pcm
                 yield pcm
-        if pieces and self._store is not None:
-            self._later(self._keep(self._store, self.key(text, speaker, speed), bytes(pieces)))
+        speakers.add(speaker)
 
     async def recall(
         self, text: str, *, voice: VoiceRef, speed: float = 1.0
@@ -122,10 +137,10 @@ class CachedSynthesizer:
             return
         # A FLAC file of speech tells a piece of 0.1 s in some 20 µs: too little for a thread,
         # and the others have their turn between two of them.
-        pieces = flac_pieces(file, self.capabilities.sample_rate)
+        samples = flac_pieces(file, self.capabilities.sample_rate)
         batch = 1
         try:
-            while pcm := _joined(pieces, batch):
+            while pcm := _joined(samples, batch):
                 yield pcm
                 batch = _BATCH
         except AudioError as error:
