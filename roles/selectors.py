@@ -105,7 +105,9 @@ def voice_in_use(*, voice_type: str, language: str) -> dict[str, str] | None:
     None where it is, and where nobody speaks at all.
     """
     other = catalogue.replacement(voice_type, speech.tts_names(), language=language)
-    return other and {"voice_type": other.voice_type, "voice_name": other.voice_name}
+    if other is None:
+        return None
+    return {"voice_type": other.voice_type, "voice_name": other.voice_name}
 
 
 def role_find(*, role_id: int) -> Role | None:

@@ -1,6 +1,7 @@
 """The voices that vendors have now, asked of themselves. A new vendor is a line in LISTS."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from voice.delivered import Entry
 from voice.errors import ProviderError
@@ -35,5 +36,5 @@ async def _qiniu() -> list[Entry]:
     ]
 
 
-LISTS: dict[str, Callable[[], Awaitable[list[Entry]]]] = {"qiniu": _qiniu}
+LISTS: dict[str, Callable[[], Coroutine[Any, Any, list[Entry]]]] = {"qiniu": _qiniu}
 """By registry name: what gives the whole list. Raises ProviderError where it cannot."""
