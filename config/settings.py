@@ -13,6 +13,7 @@ from django.core.management.utils import get_random_secret_key
 from django.utils.translation import gettext_lazy as _
 
 from config import env, logs
+from config.openapi import openapi_settings
 from config.storage import media_storage
 from config.version import read_version
 
@@ -344,27 +345,7 @@ REST_FRAMEWORK = {
     "DATETIME_FORMAT": "%Y-%m-%dT%H:%M:%SZ",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
-SPECTACULAR_SETTINGS = {
-    "TITLE": "梨园 Liyuan",
-    "DESCRIPTION": _(
-        "与角色对谈，文字或语音。除上传语音外，回答都是 `{code, message, data}`，"
-        "`code` 即 HTTP 状态。令牌由登录取得。[WebSocket 接口](/api/docs/sockets)"
-    ),
-    "VERSION": VERSION,
-    "OAS_VERSION": "3.1.0",
-    "TAGS": [
-        {"name": "accounts", "description": _("注册、登录、令牌")},
-        {"name": "roles", "description": _("角色")},
-        {"name": "voice", "description": _("声音")},
-        {"name": "uploads", "description": _("语音文件")},
-        {"name": "chat", "description": _("对话与消息")},
-        {"name": "config", "description": _("运行状态")},
-    ],
-    "POSTPROCESSING_HOOKS": [
-        "drf_spectacular.hooks.postprocess_schema_enums",
-        "config.docs.add_health",
-    ],
-}
+SPECTACULAR_SETTINGS = openapi_settings(VERSION)
 
 # --- Providers --------------------------------------------------------------------------
 LLM = env.choice("LLM", "", among=("", "local"))
