@@ -23,7 +23,8 @@ from typing import Any
 import certifi
 
 from bench.measure import Percentiles, cpu_seconds, rss_bytes
-from tests.processes import environment, start
+from tests.platform import loopback_dashscope
+from tests.processes import environment
 
 AT_ONCE = 100
 WITHIN = 2.0  # seconds
@@ -88,17 +89,14 @@ def measure() -> tuple[list[Round], Leak]:
 @contextmanager
 def _service() -> Iterator[tuple[str, Path]]:
     """The loopback DashScope: its URL, and a file of all authorities with its own added."""
-    command = [sys.executable, "-m", "tests.servers.dashscope", "--tls"]
-    command += ["--first-audio-ms", str(FIRST_AUDIO * 1000), "--speech-rate", str(SPEECH_RATE)]
+    pace = {"first_audio_ms": FIRST_AUDIO * 1000, "speech_rate": SPEECH_RATE}
     with (
         tempfile.TemporaryDirectory() as folder,
-        start("dashscope", command, environment({})) as process,
+        loopback_dashscope(tls=True, **pace) as service,
     ):
-        process.wait_for(lambda: "\n" in process.log())
-        told = json.loads(process.log().splitlines()[0])
         bundle = Path(folder) / "authorities.pem"
-        bundle.write_text(certifi.contents() + Path(told["ca_file"]).read_text())
-        yield told["websocket_url"], bundle
+        bundle.write_text(certifi.contents() + Path(service.ca_file).read_text())
+        yield service.websocket_url, bundle
 
 
 class _Client:

@@ -1,6 +1,7 @@
 """A running platform as its clients see it: accounts, roles, uploads, sockets."""
 
 import json
+import ssl
 import sys
 import uuid
 from collections.abc import Iterator, Mapping
@@ -62,6 +63,67 @@ def loopback_providers(**pace: float) -> Iterator[ProviderProcess]:
         process.wait_for(lambda: "/v1" in process.log())
         url = next(line for line in process.log().splitlines() if line.endswith("/v1"))
         yield ProviderProcess(process, url)
+
+
+@dataclass
+class DashScopeProcess:
+    """The loopback DashScope as a process, steered over HTTP; see its module.
+
+    Attributes:
+        websocket_url: Of the task protocol.
+        http_url: Base of the native interface.
+        compatible_url: Base of the OpenAI mode.
+        ca_file: The authority of its certificate, where it serves TLS.
+    """
+
+    process: ManagedProcess
+    url: str
+    websocket_url: str
+    http_url: str
+    compatible_url: str
+    ca_file: str = ""
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What makes a platform use it for everything."""
+        return {
+            "DASHSCOPE_API_KEY": "sk-loopback",
+            "DASHSCOPE_WEBSOCKET_BASE_URL": self.websocket_url,
+            "DASHSCOPE_HTTP_BASE_URL": self.http_url,
+            "LLM_BASE_URL": self.compatible_url,
+            "LLM_API_KEY": "sk-loopback",
+            "LLM_MODEL": "qwen-plus",
+        }
+
+    def script(self, kind: str, *following: Mapping[str, Any], **always: Any) -> None:
+        """Set what happens next, or (keywords) every time; see ``Behaviour``."""
+        order: dict[str, Any] = {"kind": kind, "next": list(following)}
+        if always:
+            order["always"] = always
+        self._request("POST", "script", json=order)
+
+    def reset(self) -> None:
+        self._request("POST", "reset")
+
+    def log(self) -> dict[str, Any]:
+        log: dict[str, Any] = self._request("GET", "log").json()
+        return log
+
+    def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        verify = ssl.create_default_context(cafile=self.ca_file) if self.ca_file else True
+        answer = httpx.request(method, f"{self.url}/control/{path}", verify=verify, **options)
+        return answer.raise_for_status()
+
+
+@contextmanager
+def loopback_dashscope(*, tls: bool = False, **pace: float) -> Iterator[DashScopeProcess]:
+    """The process; keywords are the fields of its ``Pace``."""
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in pace.items()]
+    options += ["--tls"] if tls else []
+    command = [sys.executable, "-m", "tests.servers.dashscope", *options]
+    with start("dashscope", command, environment({})) as process:
+        process.wait_for(lambda: "\n" in process.log())
+        yield DashScopeProcess(process, **json.loads(process.log().splitlines()[0]))
 
 
 @dataclass
