@@ -4,6 +4,7 @@ import json
 import math
 import os
 from collections.abc import Collection, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
@@ -88,6 +89,14 @@ def choice(name: str, default: str, *, among: Sequence[str]) -> str:
 def words(name: str, default: str = "") -> list[str]:
     """A comma-separated list; empty items are dropped."""
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
+
+
+def networks(name: str, default: str) -> list[IPv4Network | IPv6Network]:
+    """A comma-separated list of networks: ``10.0.0.0/8,::1/128``."""
+    try:
+        return [ip_network(network) for network in words(name, default)]
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name}: {error}") from error
 
 
 def prices(name: str) -> dict[str, float]:

@@ -1,6 +1,5 @@
 """The one settings file, driven by the environment. docs/settings.md lists every variable."""
 
-import ipaddress
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -9,13 +8,14 @@ import dj_database_url
 import django_stubs_ext
 from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management.utils import get_random_secret_key
 from django.utils.translation import gettext_lazy as _
 
 from config import env, logs
 from config.openapi import openapi_settings
+from config.secret_key import secret_key
 from config.storage import media_storage
 from config.version import read_version
+from voice.openai_servers import ROWS
 
 django_stubs_ext.monkeypatch()
 
@@ -36,27 +36,7 @@ PORT = env.integer("PORT", 8000, maximum=65535)
 ASGI_SERVER = env.choice("ASGI_SERVER", "uvicorn", among=("uvicorn", "daphne"))
 DEBUG = env.boolean("DEBUG", default=False)
 LOCAL = HOST in ("127.0.0.1", "localhost", "::1")
-
-
-def _secret_key() -> str:
-    """SECRET_KEY, or (on a loopback address alone) one that is made once and kept."""
-    if key := env.text("SECRET_KEY"):
-        if len(key) < 32:
-            raise ImproperlyConfigured("SECRET_KEY must have at least 32 characters")
-        return key
-    if not LOCAL:
-        raise ImproperlyConfigured(f"SECRET_KEY must be set where HOST is {HOST}, not loopback")
-    path = DATA_DIR / "secret_key"
-    try:
-        with path.open("x", encoding="ascii") as file:
-            path.chmod(0o600)
-            file.write(get_random_secret_key())
-    except FileExistsError:
-        pass
-    return path.read_text(encoding="ascii")
-
-
-SECRET_KEY = _secret_key()
+SECRET_KEY = secret_key(DATA_DIR / "secret_key", local=LOCAL, host=HOST)
 if DEBUG and not LOCAL:
     raise ImproperlyConfigured(f"DEBUG must be off where HOST is {HOST}, not loopback")
 PUBLIC_BASE_URL = env.text("PUBLIC_BASE_URL").rstrip("/")
@@ -364,11 +344,13 @@ ASR_PROVIDERS = env.words("ASR_PROVIDERS")
 ASR_BASE_URL = env.text("ASR_BASE_URL")
 ASR_API_KEY = env.text("ASR_API_KEY")
 ASR_MODEL = env.text("ASR_MODEL", "whisper-1")
+ASR_SERVER = env.choice("ASR_SERVER", "auto", among=("auto", *ROWS))
 ASR_FIRST_SECONDS = env.number("ASR_FIRST_SECONDS", 4.5, minimum=0.1, maximum=600)
 TTS_PROVIDERS = env.words("TTS_PROVIDERS")
 TTS_BASE_URL = env.text("TTS_BASE_URL")
 TTS_API_KEY = env.text("TTS_API_KEY")
 TTS_MODEL = env.text("TTS_MODEL", "tts-1")
+TTS_SERVER = env.choice("TTS_SERVER", "auto", among=("auto", *ROWS))
 TTS_VOICE = env.text("TTS_VOICE", "alloy")
 TTS_FIRST_SECONDS = env.number("TTS_FIRST_SECONDS", 4.5, minimum=0.1, maximum=600)
 _CAPABILITIES = ("llm", "asr", "tts")
@@ -405,13 +387,7 @@ LOGGING = logs.configuration(level=LOG_LEVEL.upper(), form=LOG_FORMAT)
 METRICS_TOKEN = env.text("METRICS_TOKEN")
 if METRICS_TOKEN and len(METRICS_TOKEN) < 16:
     raise ImproperlyConfigured("METRICS_TOKEN must have at least 16 characters")
-try:
-    METRICS_NETWORKS = [
-        ipaddress.ip_network(network)
-        for network in env.words("METRICS_NETWORKS", "127.0.0.0/8,::1/128")
-    ]
-except ValueError as error:
-    raise ImproperlyConfigured(f"METRICS_NETWORKS: {error}") from error
+METRICS_NETWORKS = env.networks("METRICS_NETWORKS", "127.0.0.0/8,::1/128")
 
 UNFOLD = {
     "SITE_TITLE": "梨园 Liyuan",
