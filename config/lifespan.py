@@ -6,7 +6,7 @@ from typing import Any
 import structlog
 from django.conf import settings
 
-from chat import embedded, runtime, turns
+from chat import embedded, providers, runtime, turns
 
 logger = structlog.get_logger(__name__)
 
@@ -36,6 +36,7 @@ class Lifespan:
 
 
 async def _start() -> None:
+    runtime.in_background(providers.warm_connections())
     if not settings.EMBEDDED:
         runtime.in_background(turns.warm())
         return

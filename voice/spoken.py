@@ -10,8 +10,8 @@ from voice.audio.encoders import FORMATS, SAMPLE_RATE
 from voice.audio.resample import Resampler
 from voice.audio.tempo import TempoChanger
 from voice.errors import ProviderError
-from voice.sentences import pieces
-from voice.tts.base import Synthesizer, VoiceRef
+from voice.tts.base import VoiceRef
+from voice.tts.cache import CachedSynthesizer
 
 # What voices can do by themselves; the rest of the speed is stretched.
 _SLOWEST, _FASTEST = 0.5, 2.0
@@ -40,11 +40,15 @@ class Saying:
 class SpokenText:
     """One text on its way through a synthesiser and an encoder.
 
+    Args:
+        saying: What is to be said.
+        synthesizer: Takes a text of any length.
+
     Attributes:
         seconds: How much audio there is so far.
     """
 
-    def __init__(self, saying: Saying, synthesizer: Synthesizer) -> None:
+    def __init__(self, saying: Saying, synthesizer: CachedSynthesizer) -> None:
         self._saying = saying
         self._synthesizer = synthesizer
         rate = synthesizer.capabilities.sample_rate
@@ -63,20 +67,13 @@ class SpokenText:
             ProviderError: The synthesiser failed, or gave nothing. Closing the iterator
                 stops it.
         """
-        capabilities = self._synthesizer.capabilities
-        texts = pieces(
-            self._saying.text,
-            longest=capabilities.max_characters,
-            first=capabilities.max_characters,
+        audio = self._synthesizer.synthesize(
+            self._saying.text, voice=self._saying.voice, speed=self._own_speed
         )
-        for text in texts:
-            audio = self._synthesizer.synthesize(
-                text, voice=self._saying.voice, speed=self._own_speed
-            )
-            async with aclosing(cast(AsyncGenerator[bytes, None], audio)) as clip:
-                async for pcm in clip:
-                    if encoded := await self._run(pcm):
-                        yield encoded
+        async with aclosing(cast(AsyncGenerator[bytes, None], audio)) as clip:
+            async for pcm in clip:
+                if encoded := await self._run(pcm):
+                    yield encoded
         rest = await asyncio.to_thread(self._finish)
         if not self.seconds:
             provider = self._saying.voice.provider

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterable, AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -24,11 +25,15 @@ _SURE_OF_LANGUAGE = 0.8
 _CHINESE = frozenset({"zh", "yue"})
 _FULL_WIDTH = str.maketrans(",?!:;", "，？！：；")
 
+# By its folder, for as long as somebody has it: each event loop has a recogniser of its own.
+_loaded: WeakValueDictionary[Path, Any] = WeakValueDictionary()
+_loading = threading.Lock()
+
 
 class WhisperRecognizer:
     """faster-whisper behind :class:`voice.asr.base.Recognizer`.
 
-    One model serves the process; utterances wait in one first-come queue and nothing
+    The model is loaded once a process; utterances wait in one first-come queue and nothing
     blocks the event loop. Silence gives an empty transcript. Chinese comes out in
     simplified characters. Closing the iterator stops after the running segment.
 
@@ -46,7 +51,6 @@ class WhisperRecognizer:
         self._threads = threads or min(4, os.cpu_count() or 1)
         self._parallel = parallel
         self._workers = ThreadPoolExecutor(parallel, thread_name_prefix="whisper")
-        self._loading = threading.Lock()
         self._model: Any = None
 
     async def warm(self) -> None:
@@ -92,28 +96,31 @@ class WhisperRecognizer:
         self._model = None
 
     def _load(self) -> Any:
-        with self._loading:
+        with _loading:
             if self._model is None:
-                from faster_whisper import WhisperModel  # half a second, for those who use it
-
-                if not (self._directory / "model.bin").is_file():
-                    raise self._error(
-                        f"{self._directory} has no model; run manage.py fetch_models",
-                        "unavailable",
-                    )
-                try:
-                    self._model = WhisperModel(
-                        str(self._directory),
-                        device="cpu",
-                        compute_type="int8",
-                        cpu_threads=self._threads,
-                        num_workers=self._parallel,
-                        local_files_only=True,
-                    )
-                except (RuntimeError, ValueError, OSError) as error:
-                    message = f"{self._directory} does not load: {error}"
-                    raise self._error(message, "unavailable") from error
+                self._model = _loaded.get(self._directory) or self._open()
+                _loaded[self._directory] = self._model
             return self._model
+
+    def _open(self) -> Any:
+        from faster_whisper import WhisperModel  # half a second, for those who use it
+
+        if not (self._directory / "model.bin").is_file():
+            raise self._error(
+                f"{self._directory} has no model; run manage.py fetch_models", "unavailable"
+            )
+        try:
+            return WhisperModel(
+                str(self._directory),
+                device="cpu",
+                compute_type="int8",
+                cpu_threads=self._threads,
+                num_workers=self._parallel,
+                local_files_only=True,
+            )
+        except (RuntimeError, ValueError, OSError) as error:
+            message = f"{self._directory} does not load: {error}"
+            raise self._error(message, "unavailable") from error
 
     def _transcribe(
         self, samples: npt.NDArray[np.float32], language: str, cancelled: threading.Event

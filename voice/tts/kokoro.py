@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -22,12 +23,16 @@ _FIRST_CHUNK, _CHUNK = 60, 200  # phonemes: the first sound early, then an even 
 _VOICE_NAME = re.compile(r"[a-z]{2}_[a-z]+")
 _BRITISH = ("bf_", "bm_")
 
+# By its file, for as long as somebody has it: each event loop has a synthesiser of its own.
+_loaded: WeakValueDictionary[Path, Any] = WeakValueDictionary()
+_loading = threading.Lock()
+
 
 class KokoroSynthesizer:
     """Kokoro's ONNX export behind :class:`voice.tts.base.Synthesizer`.
 
-    One model serves the process. Clauses of all callers wait in one first-come queue, one
-    clause a caller at a time, so that a long text does not keep others waiting. Nothing
+    The model is loaded once a process. Clauses of all callers wait in one first-come queue,
+    one clause a caller at a time, so that a long text does not keep others waiting. Nothing
     blocks the event loop. Closing an iterator stops before its next clause.
 
     Args:
@@ -45,7 +50,6 @@ class KokoroSynthesizer:
         self._directory = models_dir / "kokoro"
         self._threads = threads or min(4, os.cpu_count() or 1)
         self._workers = ThreadPoolExecutor(parallel, thread_name_prefix="kokoro")
-        self._loading = threading.Lock()
         self._session: Any = None
         self._styles: dict[str, npt.NDArray[np.float32]] = {}
 
@@ -87,27 +91,31 @@ class KokoroSynthesizer:
         phonemize("预热。 Warm up.")
 
     def _model(self) -> Any:
-        with self._loading:
+        with _loading:
             if self._session is None:
-                import onnxruntime  # a quarter of a second, for those who use it
-
                 path = self._directory / "kokoro-v1.0.int8.onnx"
-                if not path.is_file():
-                    raise self._missing(path)
-                options = onnxruntime.SessionOptions()
-                options.intra_op_num_threads = self._threads
-                options.inter_op_num_threads = 1
-                # Spinning threads would take the core from everybody else between two clauses.
-                options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-                options.enable_mem_pattern = False  # every clause has another length
-                options.log_severity_level = 3
-                try:
-                    self._session = onnxruntime.InferenceSession(
-                        str(path), options, providers=["CPUExecutionProvider"]
-                    )
-                except Exception as error:  # onnxruntime has no public base of its errors
-                    raise self._error(f"{path} does not load: {error}", "unavailable") from error
+                self._session = _loaded.get(path) or self._load(path)
+                _loaded[path] = self._session
             return self._session
+
+    def _load(self, path: Path) -> Any:
+        import onnxruntime  # a quarter of a second, for those who use it
+
+        if not path.is_file():
+            raise self._missing(path)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        options.inter_op_num_threads = 1
+        # Spinning threads would take the core from everybody else between two clauses.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.enable_mem_pattern = False  # every clause has another length
+        options.log_severity_level = 3
+        try:
+            return onnxruntime.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime has no public base of its errors
+            raise self._error(f"{path} does not load: {error}", "unavailable") from error
 
     def _style(self, name: str) -> npt.NDArray[np.float32]:
         """A voice: one style vector for every length in phonemes."""
