@@ -5,7 +5,7 @@ from typing import Any
 from celery import shared_task
 from celery.signals import worker_ready
 
-from chat import memory, runtime, turns
+from chat import greetings, memory, runtime, turns
 
 # After so long in the queue nobody waits any more (seconds).
 TURN_EXPIRES = 120
@@ -22,6 +22,15 @@ def serve_turns(sender: Any, **kwargs: Any) -> None:
 def run_turn(turn_id: int) -> None:
     """Run one turn. Doubled deliveries are harmless: the turn is claimed once."""
     runtime.shared_loop().run(runtime.run_turn(turn_id))
+
+
+@shared_task(name="chat.tasks.speak_greeting", queue="turns", expires=TURN_EXPIRES)
+def speak_greeting(role_id: int) -> None:
+    """Have a role's greeting spoken and kept. Doing it twice changes nothing.
+
+    On the queue of the turns: its workers have the voices, and it is a turn's work.
+    """
+    runtime.shared_loop().run(greetings.greeting_keep(role_id=role_id))
 
 
 @shared_task(

@@ -8,6 +8,7 @@ import asyncio
 import os
 import platform
 import uuid
+from functools import partial
 
 import structlog
 from django.conf import settings
@@ -23,7 +24,7 @@ from chat.prompt import PromptBuilder
 from chat.publisher import Publisher
 from chat.selectors import ClaimedTurn, TurnContext
 from uploads.sources import ClipError, load_clip
-from voice import speech
+from voice import apology, speech
 from voice.attempts import Attempt, collected
 from voice.catalogue import VoiceNotServed, resolve
 from voice.tts.base import VoiceRef
@@ -63,22 +64,26 @@ class Worker:
         await publisher.send("started", self.name)
         # The engine's task takes the list over with the context, and is waited for.
         with metrics.running(), collected() as attempts:
+            spoke: tuple[VoiceRef, str] | None = None
             try:
-                await self._run(turn, publisher)
+                spoke = await self._run(turn, publisher)
             finally:
                 await publisher.finish()
         await self._afterwards(turn, attempts)
+        if spoke:
+            await apology.keep(*spoke)
 
-    async def _run(self, turn: ClaimedTurn, publisher: Publisher) -> None:
+    async def _run(self, turn: ClaimedTurn, publisher: Publisher) -> tuple[VoiceRef, str] | None:
+        """Run a claimed turn; returns voice and language where a voice did all of its work."""
         try:
             context, voice = await persistently(_prepare, turn=turn)
         except TurnFailed as error:
             await self._fail(turn, error, {})
-            return
+            return None
         except Exception:
             logger.exception("turn could not be prepared")
             await self._fail(turn, TurnFailed("turn", "internal"), {})
-            return
+            return None
         engine = _engine(turn, context, voice, publisher)
         # The engine runs in a task of its own, so that a cancel ends it and nothing else.
         task = self._running[turn.pk] = asyncio.create_task(engine.execute())
@@ -99,6 +104,9 @@ class Worker:
         else:
             logger.error("turn broke", exc_info=cause)
             await self._fail(turn, TurnFailed("turn", "internal"), engine.timings)
+        if voice is None or cause is not None or task.cancelled():
+            return None
+        return voice, context.role.language
 
     async def _complete(self, turn: ClaimedTurn, engine: TurnRun, *, cancelled: bool) -> None:
         # A call that is cut off keeps what was heard; in a chat all text was read.
@@ -186,6 +194,7 @@ def _engine(
         max_tokens=settings.LLM_MAX_TOKENS,
         temperature=settings.LLM_TEMPERATURE,
         deadlines=Deadlines(llm_first=settings.LLM_FIRST_SECONDS + 1),
+        apology=partial(apology.recall, voice, role.language) if voice else None,
     )
 
     async def load_audio() -> bytes:

@@ -112,6 +112,7 @@ class Chain(Generic[P]):
         *,
         first: str = "",
         hurry: bool = True,
+        more: float = 0.0,
         units: Callable[[], Mapping[str, float]] = dict,
     ) -> AsyncIterator[T]:
         """The items of the first provider that gives any.
@@ -124,12 +125,13 @@ class Chain(Generic[P]):
             begin: Starts the work at a provider, given its name; None where it cannot do it.
             first: The provider to prefer in this case.
             hurry: Whether ``Policy.patience`` holds.
+            more: Seconds on top of it, for much work.
             units: What a request has come to when it ends; see ``Attempt.units``.
 
         Raises:
             ProviderError: The last one, when all have failed.
         """
-        until = time.monotonic() + self._policy.patience if hurry else math.inf
+        until = time.monotonic() + self._policy.patience + more if hurry else math.inf
         pending = deque(self._in_order(first))
         attempt = 1
         failure: ProviderError | None = None

@@ -24,6 +24,8 @@ T = TypeVar("T")
 MP3_RATE = 24_000
 # The audio is handed to a recogniser in pieces of 100 ms.
 _ASR_BLOCK = ASR_RATE // 10 * 2
+# An apology is read from storage; nobody waits for long to be told of a failure.
+_APOLOGY_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ class TurnSpec:
         max_tokens: Upper bound of the reply.
         temperature: Of the model, 0 to 2.
         deadlines: A stage's patience.
+        apology: Gives what is said where the voice fails (PCM16 mono at the synthesiser's
+            rate, maybe nothing), without asking anybody. May be empty.
     """
 
     context: Callable[[str], Prompt]
@@ -72,6 +76,7 @@ class TurnSpec:
     max_tokens: int = 600
     temperature: float = 0.8
     deadlines: Deadlines = field(default_factory=Deadlines)
+    apology: Callable[[], Awaitable[bytes]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +132,8 @@ class TurnRun:
         """Run the turn to its end.
 
         Raises:
-            TurnFailed: A stage failed. Nothing is emitted afterwards.
+            TurnFailed: A stage failed. Nothing is emitted afterwards; where it is the voice
+                that failed, the last audio is its apology, if there is one.
             asyncio.CancelledError: The caller cancelled; providers' connections are closed.
         """
         self._begun = time.perf_counter()
@@ -244,14 +250,29 @@ class TurnRun:
         encoder = Mp3Encoder(MP3_RATE)
         rate = synthesizer.capabilities.sample_rate
         resampler = Resampler(rate, MP3_RATE) if rate != MP3_RATE else None
-        while (text := await self._next_segment()) is not None:
-            self._spoken.append((text, self.audio_seconds))
-            async with aclosing(self._synthesize(synthesizer, text, voice)) as pieces:
-                async for pcm in pieces:
-                    self.audio_seconds += len(pcm) / 2 / rate
-                    await self._play(encoder.encode(resampler.feed(pcm) if resampler else pcm))
+        try:
+            while (text := await self._next_segment()) is not None:
+                self._spoken.append((text, self.audio_seconds))
+                async with aclosing(self._synthesize(synthesizer, text, voice)) as pieces:
+                    async for pcm in pieces:
+                        self.audio_seconds += len(pcm) / 2 / rate
+                        await self._play(encoder.encode(resampler.feed(pcm) if resampler else pcm))
+        except TurnFailed:
+            if pcm := await self._apology():
+                rest = resampler.feed(pcm) + resampler.flush() if resampler else pcm
+                await self._play(encoder.encode(rest) + encoder.finish())
+            raise
         rest = encoder.encode(resampler.flush()) if resampler else b""
         await self._play(rest + encoder.finish())
+
+    async def _apology(self) -> bytes:
+        if self._spec.apology is None:
+            return b""
+        try:
+            async with asyncio.timeout(_APOLOGY_SECONDS):
+                return await self._spec.apology()
+        except TimeoutError:
+            return b""  # the failure itself is told
 
     async def _play(self, mp3: bytes) -> None:
         if mp3:
