@@ -116,9 +116,6 @@ month_sums = _MonthSums()
 def check(credential: Credential, budgets: Collection[str] = tuple(BUDGETS)) -> None:
     """Count a request and let it pass; for a thread of the database.
 
-    What a request will use is not known before it: the one that goes over a limit passes,
-    the next is refused.
-
     Args:
         credential: Who asks.
         budgets: Those of BUDGETS that this request would use.
@@ -133,6 +130,19 @@ def check(credential: Credential, budgets: Collection[str] = tuple(BUDGETS)) -> 
         _count_request(f"user:{user.pk}", settings.USER_REQUESTS_PER_MINUTE if own is None else own)
         if key is not None:
             _count_request(f"key:{key.pk}", key.requests_per_minute or 0)
+    check_budgets(credential, budgets)
+
+
+def check_budgets(credential: Credential, budgets: Collection[str]) -> None:
+    """Let pass what would use these budgets; for a thread of the database.
+
+    What a request will use is not known before it: the one that goes over a limit passes,
+    the next is refused.
+
+    Raises:
+        QuotaSpent: Nothing is left of one of them.
+    """
+    user, key = credential.user, credential.key
     for budget in budgets:
         _check_budget(budget, limit_of_user(user, budget), user.pk, None)
         if key is not None:

@@ -14,6 +14,7 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 
 from accounts.models import User
+from accounts.quotas import QuotaSpent
 from accounts.sockets import accepted_language, refusal
 from chat import messages
 from chat.messages import BadMessage, Cancel, Say
@@ -96,6 +97,8 @@ class TurnConsumer(AsyncWebsocketConsumer):
             await self.queue.say(say)
         except QueueFull:
             code, text = 429, _("等待中的消息过多，请稍后再试")
+        except QuotaSpent:
+            code, text = 429, _("本月的用量已经用完")
         except UnknownAudio:
             code, text = 404, _("音频文件不存在或已过期")
         except RoleNotFound:

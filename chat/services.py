@@ -12,8 +12,10 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
+from accounts.credentials import Credential
 from accounts.models import User
 from accounts.prepared import Prepared, argument
+from accounts.quotas import check_budgets
 from accounts.services import usage_add
 from chat import metrics, selectors
 from chat.engine.events import Stage
@@ -105,9 +107,11 @@ def turn_create(
 
     Raises:
         RoleNotFound, ConversationNotFound: Nothing was stored.
+        QuotaSpent: Neither; nothing is left this month of what the turn would use.
     """
     if client_id and (known := _known_turn(user, client_id)):
         return known
+    check_budgets(Credential(user), _budgets_of(utterance, reply_modality))
     try:
         with transaction.atomic():
             chosen = _conversation_for(user, role_id, conversation_id)
@@ -134,6 +138,16 @@ def turn_create(
             return known
         raise
     return CreatedTurn(turn.pk, role_id, chosen)
+
+
+def _budgets_of(utterance: Utterance, reply_modality: Modality | None) -> list[str]:
+    """What a turn uses; what chance may choose is among it."""
+    budgets = ["tokens"]
+    if utterance.spoken:
+        budgets.append("seconds")
+    if reply_modality != Modality.TEXT:
+        budgets.append("characters")
+    return budgets
 
 
 def _toss() -> Modality:

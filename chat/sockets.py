@@ -107,6 +107,7 @@ class TurnQueue:
             QueueFull: Nothing was stored.
             UnknownAudio: The URL is ours, but no file of this user.
             services.RoleNotFound, services.ConversationNotFound: Nothing was stored.
+            QuotaSpent: Nothing was stored.
         """
         if len(self._waiting) >= QUEUE_LENGTH:
             raise QueueFull

@@ -6,6 +6,8 @@ import pytest
 from django.db import connection, transaction
 
 from accounts.models import User
+from accounts.quotas import QuotaSpent
+from accounts.services import usage_add
 from chat import selectors, services
 from chat.models import Conversation, Message, Modality, Turn, TurnState
 from roles.models import Role
@@ -57,6 +59,30 @@ def test_the_newest_conversation_goes_on(alice, role):
     assert create(alice, role).conversation_id == other.pk
     again = create(alice, role, conversation_id=first.conversation_id)
     assert again.conversation_id == first.conversation_id
+
+
+def test_who_has_used_up_the_month_stores_nothing(alice, charlie, role, settings):
+    settings.USER_MONTHLY_CHARACTERS = 10
+    first = create(alice, role, client_id="a")
+    usage_add(user_id=alice.pk, role_id=role.pk, amounts={("openai", "characters"): 10})
+    for modality in (Modality.VOICE, None):
+        with pytest.raises(QuotaSpent):
+            create(alice, role, reply_modality=modality)
+    assert create(alice, role, client_id="a", reply_modality=None).turn_id == first.turn_id
+    assert Turn.objects.count() == 1
+    create(alice, role)  # a reply in writing speaks no characters
+    create(charlie, role, reply_modality=Modality.VOICE)
+    settings.USER_MONTHLY_SECONDS = 10
+    usage_add(user_id=alice.pk, role_id=role.pk, amounts={("openai", "seconds"): 10})
+    spoken = services.Utterance(audio_url="https://example.org/a.mp3")
+    with pytest.raises(QuotaSpent):
+        services.turn_create(
+            user=alice,
+            role_id=role.pk,
+            utterance=spoken,
+            reply_modality=Modality.TEXT,
+            channel="chat",
+        )
 
 
 def test_nobody_gets_into_anothers_conversation(alice, charlie, role):

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.db import IntegrityError, connection
@@ -18,7 +19,8 @@ from accounts.credentials import Credential
 from accounts.models import UsageDay, User
 from accounts.quotas import QuotaSpent, RateExceeded, month_sums
 from config import env
-from tests.processes import ROOT, environment, manage
+from tests.platform import Client
+from tests.processes import ROOT, environment, manage, start_server
 from tests.services import PostgresServer
 
 # Sums in memory grow when a transaction is committed.
@@ -500,6 +502,62 @@ def test_the_switch_turns_the_rate_off_but_not_the_budget(li, settings):
         quotas.check(Credential(li))
     add(li, {CHARACTERS: 1})
     spent(Credential(li))
+
+
+# --- Over the wire ----------------------------------------------------------------------
+
+
+@pytest.mark.system
+def test_who_has_used_up_the_month_is_refused_everywhere():
+    """Tokens of replies are counted whoever asks, and bound the page and programs alike."""
+    with start_server({"USER_MONTHLY_TOKENS": "1"}) as server:
+        person = Client.register(server.base_url)
+        made = person.request("POST", "/api/keys", json={"name": "x"}).json()["data"]
+        role_id = person.role("诸葛亮")
+        question = {"role_id": role_id, "message": "你好", "type": "text", "response_type": 0}
+        with person.socket() as socket:
+            assert socket.ask(question)["type"] == "text"
+            used = until_used(person)
+            assert used["role_id"] == role_id
+            refused = socket.ask(question)
+            assert refused == {"error": "本月的用量已经用完", "code": 429}
+        body = {"model": f"role:{role_id}", "messages": [{"role": "user", "content": "你好"}]}
+        headers = {"Authorization": f"Bearer {made['key']}"}
+        answer = httpx.post(f"{server.base_url}/v1/chat/completions", json=body, headers=headers)
+        assert answer.status_code == 429
+        assert answer.json()["error"]["code"] == "insufficient_quota"
+        assert int(answer.headers["retry-after"]) > 0
+        assert person.get("/api/usage")["month"]["tokens"]["limit"] == 1
+
+
+@pytest.mark.system
+def test_what_programs_use_is_written_to_their_keys(server):
+    person = Client.register(server.base_url)
+    made = person.request("POST", "/api/keys", json={"name": "x"}).json()["data"]
+    role_id = person.role("诸葛亮")
+    body = {"model": f"role:{role_id}", "messages": [{"role": "user", "content": "你好"}]}
+    headers = {"Authorization": f"Bearer {made['key']}"}
+    answer = httpx.post(f"{server.base_url}/v1/chat/completions", json=body, headers=headers)
+    assert answer.status_code == 200, answer.text
+    assert until_used(person)["role_id"] == role_id
+    (item,) = person.get("/api/usage?group=key")["list"]
+    assert item["key_id"] == made["id"]
+    told = answer.json()["usage"]
+    assert item["amounts"] == {name: told[name] for name in ("completion_tokens", "prompt_tokens")}
+    (key,) = person.get("/api/keys")
+    assert key["spent"]["tokens"] == told["total_tokens"]
+    assert key["last_used_at"]
+
+
+def until_used(person):
+    """What the ledger has of the one role that was talked with; it is written afterwards."""
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        if items := person.get("/api/usage?group=role")["list"]:
+            assert len(items) == 1
+            return items[0]
+        time.sleep(0.05)
+    raise AssertionError("nothing was written")
 
 
 # --- The price list ---------------------------------------------------------------------
