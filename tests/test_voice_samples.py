@@ -9,7 +9,7 @@ import httpx
 import miniaudio
 import pytest
 
-from tests.platform import ProviderProcess, loopback_providers
+from tests.platform import Client, ProviderProcess, loopback_dashscope, loopback_providers
 from tests.processes import ServerProcess, environment, start, start_server
 
 pytestmark = pytest.mark.system
@@ -142,6 +142,32 @@ def test_whoever_speaks_in_a_voice_s_place_leaves_no_sample_of_it(providers):
             assert httpx.get(url, timeout=30).status_code == 503
             assert qiniu.log()["counts"]["speech"]["finished"] == 1
             assert not list(server.data_dir.glob("media/samples/*"))
+
+
+def test_a_voice_of_cosyvoice_and_openai_s_name_for_it_are_heard():
+    with loopback_dashscope() as dashscope:
+        settings = {k: v for k, v in dashscope.settings.items() if k.startswith("DASHSCOPE")}
+        with start_server(settings) as server:
+            samples = urls(server)
+            assert len(samples) == 3 + 13 + 179
+            assert samples["alloy"] == samples["longxiaochun_v2"]
+            for voice in ("longanyang", "alloy", "longjiaxin_v3", "loongtomoka_v2"):
+                answer = httpx.get(samples[voice], timeout=30)
+                assert answer.status_code == 200, answer.text
+                assert miniaudio.decode(answer.content).duration > 1
+            client = Client.register(server.base_url)
+            role = client.get(f"/api/role/{client.add_role(voice_type='alloy')}")
+            assert (role["voice_type"], role["voice_in_use"]) == ("alloy", None)
+            role = client.get(f"/api/role/{client.add_role(voice_type='kokoro_bm_george')}")
+            assert role["voice_in_use"]["voice_type"] == "loongandy_v3"
+        tasks = [record for record in dashscope.log()["records"] if record["kind"] == "tts"]
+        spoken = [(task["model"], task["parameters"]["voice"]) for task in tasks]
+        assert spoken == [
+            ("cosyvoice-v3-flash", "longanyang"),
+            ("cosyvoice-v2", "longxiaochun_v2"),
+            ("cosyvoice-v3-flash", "longjiaxin_v3"),
+            ("cosyvoice-v2", "loongtomoka_v2"),
+        ]
 
 
 def test_who_asks_for_many_that_are_not_there_has_to_wait(providers):
