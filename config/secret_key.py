@@ -5,13 +5,12 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 
-from config import env
 
-
-def secret_key(path: Path, *, local: bool, host: str) -> str:
-    """SECRET_KEY, or (on a loopback address alone) one that is made once and kept.
+def secret_key(key: str, path: Path, *, local: bool, host: str) -> str:
+    """The operator's, or (on a loopback address alone) one that is made once and kept.
 
     Args:
+        key: SECRET_KEY; empty where it is not set.
         path: Where it is kept.
         local: The platform listens on loopback alone.
         host: Where it listens, for the message.
@@ -19,7 +18,7 @@ def secret_key(path: Path, *, local: bool, host: str) -> str:
     Raises:
         ImproperlyConfigured: The key is too short, or there must be one.
     """
-    if key := env.text("SECRET_KEY"):
+    if key:
         if len(key) < 32:
             raise ImproperlyConfigured("SECRET_KEY must have at least 32 characters")
         return key

@@ -15,7 +15,7 @@ from config.openapi import openapi_settings
 from config.secret_key import secret_key
 from config.storage import media_storage
 from config.version import read_version
-from voice.openai_servers import ROWS
+from voice import openai_servers
 
 django_stubs_ext.monkeypatch()
 
@@ -36,7 +36,7 @@ PORT = env.integer("PORT", 8000, maximum=65535)
 ASGI_SERVER = env.choice("ASGI_SERVER", "uvicorn", among=("uvicorn", "daphne"))
 DEBUG = env.boolean("DEBUG", default=False)
 LOCAL = HOST in ("127.0.0.1", "localhost", "::1")
-SECRET_KEY = secret_key(DATA_DIR / "secret_key", local=LOCAL, host=HOST)
+SECRET_KEY = secret_key(env.text("SECRET_KEY"), DATA_DIR / "secret_key", local=LOCAL, host=HOST)
 if DEBUG and not LOCAL:
     raise ImproperlyConfigured(f"DEBUG must be off where HOST is {HOST}, not loopback")
 PUBLIC_BASE_URL = env.text("PUBLIC_BASE_URL").rstrip("/")
@@ -344,13 +344,13 @@ ASR_PROVIDERS = env.words("ASR_PROVIDERS")
 ASR_BASE_URL = env.text("ASR_BASE_URL")
 ASR_API_KEY = env.text("ASR_API_KEY")
 ASR_MODEL = env.text("ASR_MODEL", "whisper-1")
-ASR_SERVER = env.choice("ASR_SERVER", "auto", among=("auto", *ROWS))
+ASR_SERVER = env.choice("ASR_SERVER", "auto", among=("auto", *openai_servers.ROWS))
 ASR_FIRST_SECONDS = env.number("ASR_FIRST_SECONDS", 4.5, minimum=0.1, maximum=600)
 TTS_PROVIDERS = env.words("TTS_PROVIDERS")
 TTS_BASE_URL = env.text("TTS_BASE_URL")
 TTS_API_KEY = env.text("TTS_API_KEY")
 TTS_MODEL = env.text("TTS_MODEL", "tts-1")
-TTS_SERVER = env.choice("TTS_SERVER", "auto", among=("auto", *ROWS))
+TTS_SERVER = env.choice("TTS_SERVER", "auto", among=("auto", *openai_servers.ROWS))
 TTS_VOICE = env.text("TTS_VOICE", "alloy")
 TTS_FIRST_SECONDS = env.number("TTS_FIRST_SECONDS", 4.5, minimum=0.1, maximum=600)
 _CAPABILITIES = ("llm", "asr", "tts")

@@ -15,7 +15,10 @@ from config.version import read_version
 from tests.processes import ROOT, environment, manage
 
 ROOMS = ("config", "accounts", "voice", "roles", "uploads", "chat")
-READERS = {"text", "boolean", "number", "integer", "choice", "words", "prices", "amounts"}
+READERS = {
+    *("text", "boolean", "number", "integer", "choice"),
+    *("words", "prices", "amounts", "networks"),
+}
 LINES = 400
 # Whatever hides behind such a name has a better one.
 NAMELESS = re.compile(r"(utils?|helpers?|managers?|misc|common)(_.*)?$|.*_(utils?|helpers?)$")
