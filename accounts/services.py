@@ -10,8 +10,7 @@ from typing import Any, cast
 
 from django.conf import settings
 from django.core.cache import cache
-from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.settings import api_settings
@@ -20,11 +19,20 @@ from rest_framework_simplejwt.utils import get_md5_hash_password
 
 from accounts import selectors
 from accounts.credentials import digest_of, recent_keys
-from accounts.models import ApiKey, UsageDay, User
+from accounts.models import ApiKey, User
 from accounts.quotas import month_sums
 
 TICKET_SECONDS = 30
 _PASSWORD_CLAIM = api_settings.REVOKE_TOKEN_CLAIM
+
+# The ORM's upserts replace what is there. The conflict names the index of the constraint
+# ``one_usage_row_a_day``. SQLite and PostgreSQL read it alike.
+_ADD_USAGE = """
+    INSERT INTO accounts_usageday (user_id, key_id, role_id, day, provider, unit, amount)
+    VALUES (%s, %s, %s, %s, %s, %s, %s)
+    ON CONFLICT (user_id, day, provider, unit, COALESCE(role_id, 0), COALESCE(key_id, 0))
+    DO UPDATE SET amount = accounts_usageday.amount + EXCLUDED.amount
+"""
 
 
 class NameTaken(Exception):
@@ -168,29 +176,15 @@ def usage_add(
     """
     if any(not math.isfinite(amount) or amount < 0 for amount in amounts.values()):
         raise ValueError(f"not amounts: {dict(amounts)}")
-    row = {
-        "user_id": user_id,
-        "key_id": key_id,
-        "role_id": role_id,
-        "day": selectors.today(),
-    }
-    for (provider, unit), amount in sorted(amounts.items()):  # one order: no deadlock
-        if amount:
-            _add(amount, provider=provider, unit=unit, **row)
+    day = connection.ops.adapt_datefield_value(selectors.today())
+    rows = [
+        (user_id, key_id, role_id, day, provider, unit, amount)
+        for (provider, unit), amount in sorted(amounts.items())  # one order: no deadlock
+        if amount
+    ]
+    with connection.cursor() as cursor:
+        cursor.executemany(_ADD_USAGE, rows)
     transaction.on_commit(functools.partial(_count_towards_month, user_id, key_id, dict(amounts)))
-
-
-def _add(amount: float, **row: Any) -> None:
-    rows = UsageDay.objects.filter(**row)
-    added = {"amount": F("amount") + amount}
-    if rows.update(**added):
-        return
-    try:
-        with transaction.atomic():
-            UsageDay.objects.create(amount=amount, **row)
-    except IntegrityError:  # another was first, or the user is gone
-        if not rows.update(**added):
-            raise
 
 
 def _count_towards_month(
