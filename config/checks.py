@@ -6,6 +6,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
 from voice.asr.registry import FACTORIES as ASR_FACTORIES
+from voice.openai_servers import server_row
 from voice.speech import asr_names, dashscope_config, tts_names
 from voice.tts.registry import FACTORIES as TTS_FACTORIES
 
@@ -38,6 +39,17 @@ def rate_limits_on(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 
 @register()
+def prices_name_units(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """A price of a unit that nobody counts would silently be no price."""
+    known = [unit for units in BUDGETS.values() for unit in units]
+    return [
+        Warning(f"USAGE_PRICES: {name} ends in none of {', '.join(known)}.", id="liyuan.W003")
+        for name in settings.USAGE_PRICES
+        if name.partition(":")[2] not in known
+    ]
+
+
+@register()
 def providers_can_be_built(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """A missing or wrong setting of a provider is found at the start, not with a turn."""
     found: list[CheckMessage] = []
@@ -65,8 +77,27 @@ def providers_can_be_built(app_configs: Any, **kwargs: Any) -> list[CheckMessage
         if "qiniu" in names and not settings.QINIU_API_KEY:
             text = f"{prefix}_PROVIDERS names qiniu but QINIU_API_KEY is not set."
             found.append(Error(text, id="liyuan.E004"))
+        if "openai" in names:
+            found += _server(prefix)
         for setting in (f"{prefix}_BASE_URL", f"{prefix}_MODEL"):
             if "openai" in names and not getattr(settings, setting):
                 text = f"{prefix}_PROVIDERS names openai but {setting} is not set."
                 found.append(Error(text, id="liyuan.E004"))
     return found
+
+
+def _server(prefix: str) -> list[CheckMessage]:
+    """What the server of ``ASR`` or ``TTS`` cannot do, as far as that is known."""
+    base_url = getattr(settings, f"{prefix}_BASE_URL")
+    row = server_row(base_url, getattr(settings, f"{prefix}_SERVER"))
+    try:
+        row.require("speech" if prefix == "TTS" else "transcription")
+    except ValueError as error:
+        hint = f"If it is another kind of server, set {prefix}_SERVER to generic."
+        return [Error(f"{prefix}_BASE_URL: {error}.", hint=hint, id="liyuan.E006")]
+    voices = row.speech.voices if prefix == "TTS" and row.speech else frozenset()
+    if voices and settings.TTS_VOICE not in voices:
+        known = ", ".join(sorted(voices))
+        text = f"TTS_VOICE is {settings.TTS_VOICE}, but {row.title} has only {known}."
+        return [Error(text, id="liyuan.E007")]
+    return []

@@ -19,7 +19,7 @@ from voice.asr.base import Transcript
 from voice.asr.openai import OpenAIRecognizer
 from voice.audio.codecs import AudioError, wav_header
 from voice.errors import ProviderError
-from voice.registry import AudioFormat
+from voice.openai_servers import AudioFormat, SpeechRow
 from voice.tts.base import VoiceRef
 from voice.tts.openai import OpenAISynthesizer
 from voice.tts.pcm_decoding import PcmDecoder, WavDecoder
@@ -131,7 +131,8 @@ async def test_failures_of_recognition(
     reason: str,
     retryable: bool,
 ) -> None:
-    server.next("transcriptions", behaviour)
+    # Refused without a reason, it is asked once more without the optional fields.
+    server.next("transcriptions", behaviour, behaviour)
     with pytest.raises(ProviderError) as caught:
         await anext(recognizer.recognize(spoken(1)))
     error = caught.value
@@ -193,7 +194,9 @@ async def test_speed_is_passed_on(server: OpenAIServer, synthesizer: OpenAISynth
 
 @pytest.mark.parametrize("audio_format", ["wav", "mp3"])
 async def test_other_formats_are_decoded(server: OpenAIServer, audio_format: AudioFormat) -> None:
-    synthesizer = OpenAISynthesizer(server.base_url, "", "tts", audio_format=audio_format)
+    synthesizer = OpenAISynthesizer(
+        server.base_url, "", "tts", row=SpeechRow(formats=(audio_format,))
+    )
     server.next("speech", Behaviour(piece_bytes=777))
     pieces = [piece async for piece in synthesizer.synthesize(TEXT, voice=ALLOY)]
     assert all(piece and len(piece) % 2 == 0 for piece in pieces)
@@ -232,7 +235,7 @@ async def test_speech_that_breaks_off_is_incomplete(
     server: OpenAIServer, audio_format: AudioFormat, fault: str
 ) -> None:
     synthesizer = OpenAISynthesizer(
-        server.base_url, "", "tts", audio_format=audio_format, read_timeout=0.3
+        server.base_url, "", "tts", row=SpeechRow(formats=(audio_format,)), read_timeout=0.3
     )
     server.next("speech", Behaviour(fault=fault, piece_bytes=1_000))  # type: ignore[arg-type]
     told = b""
@@ -251,7 +254,7 @@ async def test_an_answer_that_is_no_audio_is_not_played(server: OpenAIServer) ->
             server.base_url,
             "",
             "tts",
-            audio_format=audio_format,  # type: ignore[arg-type]
+            row=SpeechRow(formats=(audio_format,)),  # type: ignore[arg-type]
         )
         server.next("speech", Behaviour(sends_format="pcm"))
         with pytest.raises(ProviderError) as caught:

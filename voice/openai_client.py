@@ -6,7 +6,8 @@ Shared by the language model, the recogniser and the synthesiser of that name.
 import asyncio
 import contextlib
 import importlib
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator
 
 import anyio
 import httpx2
@@ -16,6 +17,8 @@ from voice.errors import ProviderError, Reason
 from voice.http_errors import reason_of, retry_after
 from voice.http_transport import AiohttpTransport, certificates
 
+# Where servers say under which number they know a request.
+_TRACES = ("x-request-id", "x-siliconcloud-trace-id")
 ERRORS = (openai.OpenAIError, httpx2.RequestError, anyio.EndOfStream, OSError)
 
 
@@ -91,7 +94,9 @@ def provider_error(error: Exception, *, provider: str, begun: bool) -> ProviderE
         wait = retry_after(error.response.headers)
         message = f"answered {status}"
         if reason != "auth":  # answers to a wrong key quote parts of it
-            message += f": {error.message[:200]}"
+            message += f": {_told(error)[:200]}"
+        if trace := next(filter(None, map(error.response.headers.get, _TRACES)), None):
+            message += f" (request {trace[:64]})"
     elif _timed_out(error):
         reason, message = "timeout", "did not answer in time"
     else:
@@ -112,6 +117,32 @@ def provider_errors(provider: str) -> Iterator[None]:
         yield
     except ERRORS as error:
         raise provider_error(error, provider=provider, begun=False) from error
+
+
+def refused_fields(
+    error: openai.APIStatusError, sent: Collection[str], proven: Collection[str]
+) -> frozenset[str]:
+    """The optional fields to try without, after a server has refused a request.
+
+    Args:
+        error: Its answer.
+        sent: The optional fields of the request.
+        proven: Fields that it has taken before.
+
+    Returns:
+        Those that the answer names; where it names none, those that are not proven.
+    """
+    if reason_of(error.status_code, error.code, error.message) != "bad_request":
+        return frozenset()
+    text = f"{error.param} {error.message} {error.body}"
+    named = frozenset(name for name in sent if re.search(rf"\b{name}\b", text))
+    return named or frozenset(sent) - frozenset(proven)
+
+
+def _told(error: openai.APIStatusError) -> str:
+    """The message; servers made with FastAPI have it elsewhere."""
+    detail = error.body.get("detail") if isinstance(error.body, dict) else None
+    return f"{error.message}: {detail}" if detail else error.message
 
 
 def _timed_out(error: Exception) -> bool:

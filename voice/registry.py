@@ -6,16 +6,16 @@ The settings fill the configuration; nothing below reads settings.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from voice.dashscope.config import DashScopeConfig
 from voice.fallback import Policy
+from voice.openai_servers import AUTO, ServerRow, server_row
 from voice.qiniu.config import QiniuConfig
 
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 30.0
 
-AudioFormat = Literal["pcm", "wav", "mp3"]
 P = TypeVar("P")
 
 
@@ -27,7 +27,8 @@ class ProviderConfig:
         base_url: Of an OpenAI-compatible server, with the version path.
         api_key: For it; empty where it wants none.
         model: Its name of the model.
-        audio_format: What it is asked to synthesise; ``pcm`` is the fastest.
+        server: Which kind of server that is: a name of ``voice.openai_servers``; ``auto``
+            goes by the host.
         dashscope: The settings of DashScope; None where it has no key.
         qiniu: The settings of Qiniu; None where it has no key.
         models_dir: Where the weights of the local models are.
@@ -39,7 +40,7 @@ class ProviderConfig:
     base_url: str = ""
     api_key: str = field(default="", repr=False)
     model: str = ""
-    audio_format: AudioFormat = "pcm"
+    server: str = AUTO
     dashscope: DashScopeConfig | None = None
     qiniu: QiniuConfig | None = None
     models_dir: Path = Path("models")
@@ -47,15 +48,17 @@ class ProviderConfig:
     read_timeout: float = READ_TIMEOUT
     policy: Policy = field(default_factory=Policy)
 
-    def require_server(self) -> None:
-        """Refuse to go on without the address of a server and the name of a model.
+    def require_server(self) -> ServerRow:
+        """What the OpenAI-compatible server can do.
 
         Raises:
-            ValueError: One is empty.
+            ValueError: Its address or the name of a model is missing, or nobody knows a
+                server of that kind.
         """
         for name in ("base_url", "model"):
             if not getattr(self, name):
                 raise ValueError(f"the provider openai needs a {name}")
+        return server_row(self.base_url, self.server)
 
     def require_dashscope(self) -> DashScopeConfig:
         """The settings of DashScope.

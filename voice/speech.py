@@ -18,6 +18,7 @@ from voice.catalogue import nearest
 from voice.dashscope.config import DashScopeConfig, ShortText
 from voice.fallback import Policy
 from voice.limits import Limit
+from voice.openai_servers import AUTO
 from voice.qiniu.config import QiniuConfig, Transport
 from voice.registry import ProviderConfig
 from voice.speech_store import DjangoSpeechStore
@@ -101,6 +102,7 @@ def provider_config(capability: str) -> ProviderConfig:
         base_url=getattr(settings, f"{capability}_BASE_URL"),
         api_key=getattr(settings, f"{capability}_API_KEY"),
         model=getattr(settings, f"{capability}_MODEL"),
+        server=getattr(settings, f"{capability}_SERVER", AUTO),
         dashscope=dashscope_config(),
         qiniu=qiniu_config(),
         models_dir=settings.MODELS_DIR,

@@ -51,8 +51,16 @@ class Behaviour:
         retry_after: The header of that answer, verbatim.
         fault: What goes wrong; see `Fault`.
         rejects: Top-level request fields answered with 400, as strict servers do.
+        names_field: Whether that answer says which field it is.
+        envelope: How a failure is worded: as OpenAI does, flat as SiliconFlow does, or as
+            FastAPI does (``{"detail": …}``, with 422 for a field).
+        formats: Of speech; others are answered with 400. None for the server's own.
+        native_rate: Hz of speech, where the request asks for no ``sample_rate``.
+        max_characters: Of the text to speak.
+        voices: Those that are known; None takes any.
+        content_type: The label of the audio, whatever it is.
         piece_bytes: Size of the pieces in which audio is written.
-        sends_format: The audio format sent, whatever was asked for.
+        sends_format: What is sent, whatever format was asked for; ``text`` is an excuse.
         pace: Instead of the server's.
     """
 
@@ -64,15 +72,22 @@ class Behaviour:
     retry_after: str | None = None
     fault: Fault | None = None
     rejects: tuple[str, ...] = ()
+    names_field: bool = True
+    envelope: Literal["openai", "flat", "fastapi"] = "openai"
+    formats: tuple[str, ...] | None = None
+    native_rate: int = 24_000
+    max_characters: int = 4_096
+    voices: tuple[str, ...] | None = None
+    content_type: str | None = None
     piece_bytes: int = 4_800
-    sends_format: Literal["pcm", "wav", "mp3"] | None = None
+    sends_format: Literal["pcm", "wav", "mp3", "text"] | None = None
     pace: Pace | None = None
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "Behaviour":
         """Build one from a control request; unknown fields are a ``TypeError``."""
         pace = fields.get("pace")
-        given = fields | {"rejects": tuple(fields.get("rejects", ()))}
+        given = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
         return cls(**(given | {"pace": Pace(**pace) if pace else None}))
 
 

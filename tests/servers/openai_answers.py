@@ -38,8 +38,22 @@ def tokens_of(text: str) -> list[str]:
 
 
 def error_response(
-    status: int, message: str, *, code: str | None = None, param: str | None = None
+    status: int,
+    message: str,
+    *,
+    code: str | None = None,
+    param: str | None = None,
+    behaviour: Behaviour | None = None,
 ) -> web.Response:
+    """A failure, worded as the behaviour says."""
+    envelope = behaviour.envelope if behaviour else "openai"
+    if envelope == "flat":
+        number = int(code) if code and code.isdecimal() else 20015
+        return web.json_response({"code": number, "message": message, "data": None}, status=status)
+    if envelope == "fastapi":
+        where = [{"type": "extra_forbidden", "loc": ["body", param], "msg": message}]
+        status = 422 if status == 400 else status
+        return web.json_response({"detail": where if param else message}, status=status)
     kind = ERROR_TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
     error = {"message": message, "type": kind, "param": param, "code": code}
     return web.json_response({"error": error}, status=status)
@@ -178,25 +192,34 @@ async def speech(
 ) -> web.StreamResponse:
     first = time.monotonic() + pace.tts_first_ms / 1000
     text, audio_format = body.get("input"), body.get("response_format", "mp3")
-    if not isinstance(text, str) or not 0 < len(text) <= 4096:
-        return error_response(400, "input must have 1 to 4096 characters.", param="input")
-    if not body.get("voice"):
-        return error_response(400, "You must provide a voice parameter", param="voice")
-    if audio_format not in AUDIO_TYPES:
-        return error_response(400, "Unknown response_format.", param="response_format")
+    most = behaviour.max_characters
+    if not isinstance(text, str) or not 0 < len(text) <= most:
+        message = f"input must have 1 to {most} characters."
+        return error_response(400, message, param="input", behaviour=behaviour)
+    if body.get("voice", "") not in (behaviour.voices or (body.get("voice") or None,)):
+        message = "You must provide a voice parameter"
+        return error_response(400, message, param="voice", behaviour=behaviour)
+    if audio_format not in (behaviour.formats or AUDIO_TYPES):
+        message = "Unknown response_format."
+        return error_response(400, message, param="response_format", behaviour=behaviour)
     speed = body.get("speed", 1.0)
     if not 0.25 <= speed <= 4:
-        return error_response(400, "speed must be 0.25 to 4.", param="speed")
+        message = "speed must be 0.25 to 4."
+        return error_response(400, message, param="speed", behaviour=behaviour)
     audio_format = behaviour.sends_format or audio_format
     seconds = voiced.seconds_of(text, speed)
-    data = voiced.pcm(seconds)
+    rate_asked = body.get("sample_rate", behaviour.native_rate)
+    data = voiced.pcm(seconds, rate_asked)
     if audio_format == "wav":
-        data = voiced.streamed_wav(data)
+        data = voiced.streamed_wav(data, rate_asked)
     elif audio_format == "mp3":
-        data = voiced.mp3(data)
+        data = voiced.mp3(data, rate_asked)
+    elif audio_format == "text":
+        data = b'{"error": {"message": "The voice is out for lunch."}}'
     rate = pace.speech_rate
     step = seconds / len(data) / rate if rate else 0.0  # seconds a byte
-    response = web.StreamResponse(headers={"Content-Type": AUDIO_TYPES[audio_format]})
+    label = behaviour.content_type or AUDIO_TYPES.get(audio_format, "text/plain")
+    response = web.StreamResponse(headers={"Content-Type": label})
     await until(first)
     await response.prepare(request)
     await _stall_first(behaviour)

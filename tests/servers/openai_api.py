@@ -170,13 +170,17 @@ class OpenAIServer:
         if refused := self._wrong_key(request):
             return refused
         if behaviour.status >= 400:
-            response = error_response(behaviour.status, "Scripted failure.", code=behaviour.code)
+            response = error_response(
+                behaviour.status, "Scripted failure.", code=behaviour.code, behaviour=behaviour
+            )
             if behaviour.retry_after is not None:
                 response.headers["Retry-After"] = behaviour.retry_after
             return response
         for field in behaviour.rejects:
             if field in body:
-                return error_response(400, f"Unrecognized request argument: {field}", param=field)
+                named = field if behaviour.names_field else None
+                message = f"Unrecognized request argument: {named or 'one of them'}"
+                return error_response(400, message, param=named, behaviour=behaviour)
         if endpoint in self.wants_model and not body.get("model"):
             return error_response(400, "You must provide a model parameter", param="model")
         return None

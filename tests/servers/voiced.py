@@ -43,18 +43,18 @@ def pcm(seconds: float, sample_rate: int = SAMPLE_RATE) -> bytes:
     return (loop * (length // len(loop) + 1))[:length]
 
 
-def streamed_wav(data: bytes) -> bytes:
+def streamed_wav(data: bytes, sample_rate: int = SAMPLE_RATE) -> bytes:
     """A wav file whose sizes were not known when its head was sent."""
     unknown = 0xFFFFFFFF
     form = struct.pack("<4sI4s4sIHHIIHH", b"RIFF", unknown, b"WAVE", b"fmt ", 16, 1, 1,
-                       SAMPLE_RATE, SAMPLE_RATE * 2, 2, 16)  # fmt: skip
+                       sample_rate, sample_rate * 2, 2, 16)  # fmt: skip
     return form + struct.pack("<4sI", b"data", unknown) + data
 
 
-def mp3(data: bytes) -> bytes:
+def mp3(data: bytes, sample_rate: int = SAMPLE_RATE) -> bytes:
     encoder = lameenc.Encoder()
     encoder.set_bit_rate(64)
-    encoder.set_in_sample_rate(SAMPLE_RATE)
+    encoder.set_in_sample_rate(sample_rate)
     encoder.set_channels(1)
     encoder.set_quality(7)
     encoder.silence()

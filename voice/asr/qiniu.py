@@ -86,6 +86,10 @@ class QiniuRecognizer:
         """Load this side of the connection; the server has the model."""
         await self._client.warm()
 
+    async def probe(self) -> None:
+        """See `voice.fallback.Probed`."""
+        await self._client.probe()
+
     async def aclose(self) -> None:
         await self._client.aclose()
 

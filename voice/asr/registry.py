@@ -10,11 +10,13 @@ from voice.registry import ProviderConfig, build
 def _openai(config: ProviderConfig) -> Recognizer:
     from voice.asr.openai import OpenAIRecognizer
 
-    config.require_server()
+    row = config.require_server()
+    row.require("transcription")
     return OpenAIRecognizer(
         config.base_url,
         config.api_key,
         config.model,
+        row=row.transcription,
         connect_timeout=config.connect_timeout,
         read_timeout=config.read_timeout,
     )

@@ -150,6 +150,14 @@ class QiniuClient:
         """Read the trusted certificates: 40 ms that the first request would else wait."""
         certificates()
 
+    async def probe(self) -> None:
+        """Ask for the list of voices, which costs nothing and needs the key.
+
+        Raises:
+            ProviderError: The service cannot be reached, refuses the key or is overloaded.
+        """
+        await self.request("GET", "/voice/list")
+
     async def aclose(self) -> None:
         """Close all connections; further use is a ``RuntimeError``."""
         self._closed = True

@@ -10,12 +10,13 @@ from voice.tts.fallback import FallbackSynthesizer, NearestVoice
 def _openai(config: ProviderConfig) -> Synthesizer:
     from voice.tts.openai import OpenAISynthesizer
 
-    config.require_server()
+    row = config.require_server()
+    row.require("speech")
     return OpenAISynthesizer(
         config.base_url,
         config.api_key,
         config.model,
-        audio_format=config.audio_format,
+        row=row.speech,
         connect_timeout=config.connect_timeout,
         read_timeout=config.read_timeout,
     )
