@@ -77,7 +77,8 @@ def test_a_call_is_heard_answered_and_spoken(
     [asr] = tasks(dashscope, "asr")
     assert asr["outcome"] == "finished"
     assert asr["seconds"] == pytest.approx(2, abs=0.2)
-    spoken = tasks(dashscope, "tts")
+    # An apology is made beside it, for the day on which the service fails.
+    spoken = [task for task in tasks(dashscope, "tts") if task["texts"][0] in REPLY]
     assert {task["outcome"] for task in spoken} == {"finished"}
     assert {(task["model"], task["parameters"]["voice"]) for task in spoken} == {
         ("cosyvoice-v2", VOICE)
@@ -101,7 +102,7 @@ def test_an_interrupted_call_stops_the_service(
     while any(task["outcome"] == "open" for task in tasks(dashscope, "tts")):
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    assert tasks(dashscope, "tts")[-1]["outcome"] in ("cancelled", "gone")
+    assert {"cancelled", "gone"} & {task["outcome"] for task in tasks(dashscope, "tts")}
 
 
 def test_a_refused_key_is_a_clear_error_at_once(
@@ -119,7 +120,7 @@ def test_a_refused_key_is_a_clear_error_at_once(
 def test_dead_connections_are_replaced_unheard(
     client: Client, question: dict[str, Any], dashscope: DashScopeProcess
 ) -> None:
-    dashscope.script("tts", {"fault": "drop_finished"}, {"fault": "drop_start"})
+    dashscope.script("tts", fault="drop_finished")
     with client.socket(CALL) as socket:
         for _ in range(2):
             socket.send(question)
