@@ -5,9 +5,11 @@ import hashlib
 import logging
 import unicodedata
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from itertools import islice
 from typing import Any, Protocol, cast
+
+from prometheus_client import Counter
 
 from voice.audio.codecs import AudioError
 from voice.audio.flac import flac_bytes, flac_pieces
@@ -17,6 +19,12 @@ from voice.tts.fallback import FallbackSynthesizer
 
 logger = logging.getLogger(__name__)
 
+_lookups = Counter(
+    "liyuan_speech_cache_lookups",
+    "Looks for speech that is kept: hit, miss, or failed where the store could not be had",
+    ["outcome"],
+)
+_bytes = Counter("liyuan_speech_cache_bytes", "Size of the speech that was newly kept")
 _BATCH = 16  # pieces of 0.1 s decoded at once, after the first
 
 
@@ -131,8 +139,10 @@ class CachedSynthesizer:
         try:
             file = await self._store.get(key)
         except StoreError as error:
+            _lookups.labels("failed").inc()
             logger.warning("kept speech cannot be had: %s", error)
             return
+        _lookups.labels("miss" if file is None else "hit").inc()
         if file is None:
             return
         # A FLAC file of speech tells a piece of 0.1 s in some 20 µs: too little for a thread,
@@ -145,7 +155,8 @@ class CachedSynthesizer:
                 batch = _BATCH
         except AudioError as error:
             logger.warning("kept speech %s is damaged: %s", key, error)
-            self._later(self._store.discard(key))
+            with suppress(StoreError):  # the next one who reads it finds the same
+                await self._store.discard(key)
 
     async def warm(self) -> None:
         """See `Synthesizer.warm`."""
@@ -164,6 +175,7 @@ class CachedSynthesizer:
     async def _keep(self, store: SpeechStore, key: str, pcm: bytes) -> None:
         file = await asyncio.to_thread(flac_bytes, pcm, self.capabilities.sample_rate)
         await store.put(key, file)
+        _bytes.inc(len(file))
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         """The listener has all of the speech; storing it is not for them to wait for."""
