@@ -9,6 +9,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.admin import ModelAdmin
+from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextInputWidget
 
 from voice import catalogue, samples, services
 from voice.models import Voice
@@ -60,13 +61,13 @@ class VoiceAdmin(ModelAdmin):
         "voice_type",
         "voice_name",
         "player",
+        "enabled",
+        "sort",
         "heard",
+        "provider",
         "category",
         "language",
         "gender",
-        "provider",
-        "enabled",
-        "sort",
     )
     list_editable = ("voice_name", "enabled", "sort")
     list_filter = (ServedFilter, "enabled", "provider", "language", "gender", "category")
@@ -75,6 +76,14 @@ class VoiceAdmin(ModelAdmin):
     search_help_text = gettext_lazy("标识符、名称、提供方的名称或分类")
     readonly_fields = ("player", "heard")
     actions = ("switch_on", "switch_off")
+
+    def get_changelist_form(self, request: HttpRequest, **kwargs: Any) -> Any:
+        """With names wide enough to be read, and an order that takes no more than it needs."""
+        widgets = {
+            "voice_name": UnfoldAdminTextInputWidget(attrs={"style": "min-width: 15rem"}),
+            "sort": UnfoldAdminIntegerFieldWidget(attrs={"style": "width: 6rem"}),
+        }
+        return super().get_changelist_form(request, **{**kwargs, "widgets": widgets})
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         """Clients have stored the identifier: it never changes."""
@@ -90,7 +99,7 @@ class VoiceAdmin(ModelAdmin):
         if not url:
             return "-"
         return format_html(
-            '<audio controls preload="none" src="{}" aria-label="{}"></audio>',
+            '<audio controls preload="none" src="{}" aria-label="{}" style="width: 13rem"></audio>',
             url,
             voice.voice_name,
         )
