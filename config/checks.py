@@ -5,6 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
+from accounts.quotas import BUDGETS
 from voice.asr.registry import FACTORIES as ASR_FACTORIES
 from voice.openai_servers import server_row
 from voice.speech import asr_names, dashscope_config, tts_names

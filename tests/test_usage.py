@@ -19,6 +19,7 @@ from accounts.credentials import Credential
 from accounts.models import UsageDay, User
 from accounts.quotas import QuotaSpent, RateExceeded, month_sums
 from config import env
+from config.checks import prices_name_units
 from tests.platform import Client
 from tests.processes import ROOT, environment, manage, start_server
 from tests.services import PostgresServer
@@ -594,3 +595,12 @@ def test_prices_are_read(monkeypatch):
 def test_wrong_prices_stop_the_start(monkeypatch, text):
     with pytest.raises(ImproperlyConfigured, match="USAGE_PRICES"):
         prices(monkeypatch, text)
+
+
+def test_a_price_of_a_unit_that_nobody_counts_is_noticed(settings):
+    settings.USAGE_PRICES = {"openai:characters": 1.0, "openai:tokens": 1.0, "a:b:seconds": 1.0}
+    told = [warning.msg for warning in prices_name_units(None)]
+    assert [text.partition(" ends")[0] for text in told] == [
+        "USAGE_PRICES: openai:tokens",
+        "USAGE_PRICES: a:b:seconds",
+    ]
