@@ -41,10 +41,14 @@ def flac_pieces(file: bytes, sample_rate: int) -> Iterator[bytes]:
     Raises:
         AudioError: It is not such a file (``broken``), or not all of it (``truncated``).
     """
+    if not file.startswith(b"fLaC"):
+        raise AudioError("not a FLAC file", "broken")
     told = 0
     try:
         with av.open(io.BytesIO(file), "r", format="flac") as container:
             stream = container.streams.audio[0]
+            if stream.codec_context.format is None:
+                raise AudioError("the header is damaged", "broken")
             form = stream.codec_context.format.name, stream.layout.nb_channels, stream.rate
             if form != ("s16", 1, sample_rate):
                 raise AudioError(f"not PCM16 mono at {sample_rate} Hz: {form}", "broken")
