@@ -143,6 +143,13 @@ async def test_a_silent_used_connection_is_replaced_unseen(server, pool):
     assert server.connections_opened == 2
 
 
+async def test_so_is_one_that_was_made_beforehand(server, pool):
+    await pool.warm()
+    server.next("tts", Behaviour(fault="drop_start"))
+    assert audio(await spoken(pool, "你好。"))
+    assert server.connections_opened == 2
+
+
 async def test_it_is_replaced_once(server, pool):
     await spoken(pool, "你好。")
     server.next("tts", Behaviour(fault="drop_start"), Behaviour(fault="drop_start"))
@@ -194,6 +201,28 @@ async def test_warm_has_a_connection_ready_and_a_probe_makes_one(server, pool):
     assert (server.connections_opened, pool.idle) == (2, 2)
     await spoken(pool, "你好。")
     assert server.connections_opened == 2
+
+
+async def test_a_connection_that_is_coming_is_for_whoever_comes_first(server, pool):
+    server.next("connect", Behaviour(pace=Pace(connect_ms=200)))
+    warming = asyncio.create_task(pool.warm())
+    await until(lambda: server.count("connect", "started") == 1)
+    assert audio(await spoken(pool, "你好。"))
+    assert server.connections_opened == 1
+    await warming
+    assert (pool.idle, pool.busy) == (1, 0)
+
+
+async def test_whoever_waits_for_a_connection_learns_why_it_does_not_come(server, pool):
+    server.next("connect", Behaviour(status=503, pace=Pace(connect_ms=200)))
+    warming = asyncio.create_task(pool.warm())
+    await until(lambda: server.count("connect", "started") == 1)
+    with pytest.raises(DashScopeError) as error:
+        await spoken(pool, "你好。")
+    assert error.value.status == 503
+    assert server.count("connect", "started") == 1
+    await asyncio.gather(warming, return_exceptions=True)
+    assert pool.busy == 0
 
 
 async def test_a_thousand_tasks_leave_nothing(server, pool):
@@ -788,12 +817,12 @@ def test_a_sentence_that_was_rewritten_stands_for_what_is_due():
     assert unspoken.waiting == "共3元。好。还有"
 
 
-@pytest.mark.parametrize("text", ["好。", "Well.", "真的？！”", "走……", "好\n", ""])
+@pytest.mark.parametrize("text", ["好。", "Well. ", "真的？！”", "走……", "好\n", ""])
 def test_a_whole_sentence(text):
     assert ends_a_sentence(text)
 
 
-@pytest.mark.parametrize("text", ["好，", "3.1", "然后", "“好"])
+@pytest.mark.parametrize("text", ["好，", "3.1", "Well.", "然后", "“好"])
 def test_no_whole_sentence(text):
     assert not ends_a_sentence(text)
 

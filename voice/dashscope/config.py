@@ -19,8 +19,8 @@ class Patience:
     Attributes:
         connect: For a connection: name, TCP, TLS and the handshake together.
         started: For task-started.
-        started_again: The same where the connection was used before: it may be dead without
-            this side knowing, and a fresh one is at hand.
+        started_again: The same where the connection stood idle before: it may be dead
+            without a sign, and a fresh one can be had.
         first_audio: From the first complete sentence to its first audio.
         silence: Without any frame while an answer is owed.
         utterance: Waited in one task altogether while an answer is owed, and as much again

@@ -23,15 +23,15 @@ class Connection:
     """An open WebSocket; see `opened`. One task at a time uses it.
 
     Attributes:
-        tasks: Started on it so far.
-        idle_since: When the last one ended, by ``time.monotonic``.
+        kept: Whether it stood idle since it was made; it may be dead without a sign.
+        idle_since: Since when, by ``time.monotonic``.
     """
 
-    __slots__ = ("_socket", "idle_since", "tasks")
+    __slots__ = ("_socket", "idle_since", "kept")
 
     def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket
-        self.tasks = 0
+        self.kept = False
         self.idle_since = time.monotonic()
 
     @property

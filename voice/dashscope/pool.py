@@ -87,6 +87,7 @@ class Pool:
         self._places = asyncio.Semaphore(config.max_connections)
         self._kept: list[Connection] = []  # the one used last at the end
         self._busy = 0
+        self._coming: asyncio.Task[None] | None = None  # a connection that nobody has yet
         self._closing: set[asyncio.Task[None]] = set()
         self._sweep: asyncio.TimerHandle | None = None
         self._closed = False
@@ -124,18 +125,13 @@ class Pool:
             raise DashScopeError(message, kind="rate") from error
         self._busy += 1
         try:
-            if not fresh and (kept := self._newest()):
+            if not fresh and (kept := await self._kept_one()):
                 self._count("reused")
                 return kept
-            connection = await opened(self._config)
-        except BaseException as error:
+            return await self._opened()
+        except BaseException:
             self._leave()
-            if isinstance(error, DashScopeError):
-                self._count("refused")
-                log.log(error.level, "%s: no connection: %s", self.use, error)
             raise
-        self._count("opened")
-        return connection
 
     def keep(self, connection: Connection) -> None:
         """Take a connection back whose task has finished."""
@@ -143,7 +139,7 @@ class Pool:
         if self._closed or not connection.is_open:
             self._close(connection)
             return
-        connection.idle_since = time.monotonic()
+        connection.kept, connection.idle_since = True, time.monotonic()
         self._kept.append(connection)
         self._sweep_later()
 
@@ -161,8 +157,13 @@ class Pool:
 
     async def warm(self) -> None:
         """Have one connection ready. Raises DashScopeError where there is none to be had."""
-        if not self._kept:
-            await self.probe()
+        if kept := self._newest():
+            self._kept.append(kept)
+            return
+        if self._coming is None:
+            self._coming = asyncio.create_task(self.probe())
+            self._coming.add_done_callback(self._came)
+        await asyncio.shield(self._coming)
 
     async def probe(self) -> None:
         """Connect anew, which costs nothing and needs the key, and keep the connection.
@@ -177,11 +178,37 @@ class Pool:
         self._closed = True
         if self._sweep:
             self._sweep.cancel()
+        if self._coming:
+            self._coming.cancel()
         for connection in self._kept:
             self._close(connection)
         self._kept.clear()
         if self._closing:
             await asyncio.wait(self._closing)
+
+    async def _opened(self) -> Connection:
+        try:
+            connection = await opened(self._config)
+        except DashScopeError as error:
+            self._count("refused")
+            log.log(error.level, "%s: no connection: %s", self.use, error)
+            raise
+        self._count("opened")
+        return connection
+
+    async def _kept_one(self) -> Connection | None:
+        """A connection that is kept, or that is just being made for whoever comes first."""
+        if (kept := self._newest()) or self._coming is None:
+            return kept
+        coming, self._coming = self._coming, None
+        await asyncio.shield(coming)
+        return self._newest()
+
+    def _came(self, made: asyncio.Task[None]) -> None:
+        if self._coming is made:
+            self._coming = None
+        if not made.cancelled():
+            made.exception()  # told to those who wait for it; nobody may be left
 
     def _newest(self) -> Connection | None:
         """The one used last, if it is still good: it is the least likely to be dead."""

@@ -54,9 +54,8 @@ class Task:
         Raises:
             DashScopeError: The service refused, was silent, or is gone.
         """
-        used = self._connection.tasks > 0
-        patience = self._patience.started_again if used else self._patience.started
-        self._connection.tasks += 1
+        kept = self._connection.kept
+        patience = self._patience.started_again if kept else self._patience.started
         try:
             async with asyncio.timeout(patience):
                 await self._connection.send(command("run-task", self.id, payload))
@@ -212,11 +211,10 @@ async def _started(pool: Pool, payload: RunPayload, patience: Patience) -> tuple
     while True:
         connection = await pool.borrow(fresh=fresh)
         task = Task(connection, patience)
-        used = connection.tasks > 0
         try:
             await task.start(payload)
         except DashScopeError as error:
-            stale = used and not fresh and error.kind in ("server", "timeout", "idle")
+            stale = connection.kept and error.kind in ("server", "timeout", "idle")
             pool.drop(connection, stale=stale)
             _tasks.labels("dashscope", pool.use, error.kind).inc()
             _log(error, task, payload)

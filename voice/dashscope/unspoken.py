@@ -3,7 +3,7 @@
 import re
 
 # Where the service ends a sentence by itself; brackets and quotes behind it belong to it.
-_SENTENCE_END = re.compile(r"""(?:[。！？!?；;…\n]+|\.(?=\s|$))[”’」』）)"'\s]*""")
+_SENTENCE_END = re.compile(r"""(?:[。！？!?；;…\n]+|\.(?=\s))[”’」』）)"'\s]*""")
 _OPENING = frozenset("“‘「『（(《〈【[")
 
 

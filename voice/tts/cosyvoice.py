@@ -166,7 +166,8 @@ async def _speakables(texts: AsyncIterator[str]) -> AsyncIterator[str]:
     async with aclosing(cast(AsyncGenerator[str, None], texts)) as open_texts:
         async for text in open_texts:
             if plain := _speakable(text):
-                yield plain
+                # A full stop ends a sentence where a space follows, and words stay apart.
+                yield plain + " " if plain[-1].isascii() and not plain[-1].isspace() else plain
 
 
 async def _one(text: str) -> AsyncIterator[str]:
