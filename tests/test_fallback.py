@@ -532,3 +532,39 @@ async def test_recognised_audio_is_told_in_seconds(first: OpenAIServer) -> None:
         _ = [each async for each in recognizer.recognize(clip())]
     assert attempts[0].units == {"seconds": pytest.approx(1.5)}
     await recognizer.aclose()
+
+
+class Deaf:
+    """A recogniser, written for this test, that takes the audio and never answers."""
+
+    name = "deaf"
+
+    def __init__(self, *, streaming: bool) -> None:
+        self.capabilities = RecognizerCapabilities(streaming=streaming, max_seconds=60)
+
+    async def recognize(
+        self, audio: AsyncIterable[bytes], *, language: str = ""
+    ) -> AsyncIterator[Transcript]:
+        await asyncio.sleep(60)
+        yield Transcript("", is_final=True)
+
+    async def warm(self) -> None:
+        """Has nothing to load."""
+
+    async def aclose(self) -> None:
+        """Holds nothing."""
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+async def test_recognisers_that_stall_on_a_recording_fail_within_the_patience(
+    streaming: bool,
+) -> None:
+    recognizer = FallbackRecognizer(
+        {name: Deaf(streaming=streaming) for name in ("first", "second")}, POLICY
+    )
+    started = time.monotonic()
+    with pytest.raises(ProviderError) as caught:
+        _ = [each async for each in recognizer.recognize(spoken())]
+    assert (caught.value.provider, caught.value.reason) == ("second", "timeout")
+    assert time.monotonic() - started < POLICY.patience + 0.6
+    await recognizer.aclose()

@@ -1,5 +1,6 @@
 """A recogniser made of several: the next one listens to the same audio when one fails."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import cast
@@ -8,6 +9,8 @@ from voice.asr.base import SAMPLE_RATE, Recognizer, RecognizerCapabilities, Tran
 from voice.fallback import Chain, Policy
 from voice.replay import Replay
 
+_MORE = 0.1  # seconds of patience on top, for each second of audio
+_AT_HAND_SECONDS = 0.05  # audio that is there by then was there before
 _HURRIED_SECONDS = 60.0  # nobody says more than that at a time
 
 
@@ -16,9 +19,9 @@ class FallbackRecognizer:
 
     Args:
         providers: By registry name, the preferred first.
-        policy: When to ask again. Its patience holds only where no provider streams, as
-            one that streams also waits for the person who speaks, and not for a recording
-            of minutes.
+        policy: When to ask again. Its patience holds where the audio is all there before
+            it begins, as one that streams also waits for the person who speaks; not for a
+            recording of minutes.
 
     Raises:
         ValueError: There are no providers.
@@ -39,13 +42,12 @@ class FallbackRecognizer:
         """See `Recognizer.recognize`; ``first`` is the provider to ask before the others."""
         kept = Replay(audio)
         try:
-            if not self._any_streams:
-                async for _ in kept:
-                    pass
+            whole = await self._is_whole(kept)
             transcripts = self._chain.run(
                 lambda _, provider: provider.recognize(kept, language=language),
                 first=first,
-                hurry=not self._any_streams and _seconds(kept) <= _HURRIED_SECONDS,
+                hurry=whole and _seconds(kept) <= _HURRIED_SECONDS,
+                more=_seconds(kept) * _MORE,
                 units=lambda: {"seconds": _seconds(kept)},
             )
             async with aclosing(cast(AsyncGenerator[Transcript, None], transcripts)) as items:
@@ -53,6 +55,16 @@ class FallbackRecognizer:
                     yield transcript
         finally:
             await kept.aclose()
+
+    async def _is_whole(self, audio: Replay[bytes]) -> bool:
+        """Whether the person has spoken already. Where nobody streams, that is waited for."""
+        try:
+            async with asyncio.timeout(_AT_HAND_SECONDS if self._any_streams else None):
+                async for _ in audio:
+                    pass
+        except TimeoutError:
+            return False
+        return True
 
     async def warm(self) -> None:
         """Warm all of them; one that cannot be had is logged, and asked again when needed."""
