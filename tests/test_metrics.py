@@ -17,10 +17,12 @@ from tests.metrics import Figures, figures_when, scrape
 from tests.platform import Client, ProviderProcess, loopback_providers
 from tests.processes import ROOT, ServerProcess, environment, manage, start, start_server
 from tests.test_ws_contract import REPLY, call, text
+from voice.apology import sentence
 
 pytestmark = pytest.mark.system
 
 TOKEN = "a-scraper-s-token-of-some-length"
+SAID_TWICE = "欲穷千里目，更上一层楼。"
 DASHBOARD = json.loads((ROOT / "docker/grafana/liyuan.json").read_text(encoding="utf-8"))
 
 
@@ -51,13 +53,14 @@ def mixed(platform: ServerProcess, client: Client, providers: ProviderProcess) -
         with pytest.raises(InvalidStatus), client.socket(Authorization=f"Bearer {forged}"):
             pass
     url = client.upload(sample("mp3", seconds=2.0))
+    assert httpx.get(f"{platform.base_url}/static/js/i18n.js").status_code == 200
     with client.socket() as socket:
         for _ in range(3):
             assert socket.ask(text(role))["message"] == REPLY
         providers.script("chat", {"status": 429, "retry_after": "0"})
         assert socket.ask(text(role))["message"] == REPLY
         assert socket.ask(text(role, response_type=1))["type"] == "voice"
-        # Other words: speech that was heard before need not be asked for again.
+        # Other words, should what was spoken once be kept.
         providers.script("chat", text="风起于青萍之末。大江东去，浪淘尽千古风流人物。")
         providers.script("speech", {"status": 503})
         assert socket.ask(text(role, response_type=1))["type"] == "voice"
@@ -72,6 +75,14 @@ def mixed(platform: ServerProcess, client: Client, providers: ProviderProcess) -
     with client.socket("/api/ws/voice_chat") as socket:
         socket.send(call(role, url))
         assert "error" not in socket.until_final()[-1]
+    said = {"model": "tts-1", "voice": "alloy", "input": SAID_TWICE}
+    before = scrape(platform.base_url).total("liyuan_speech_cache_bytes_total")
+    assert client.request("POST", "/v1/audio/speech", json=said).status_code == 200
+    figures_when(
+        platform.base_url,
+        lambda now: now.total("liyuan_speech_cache_bytes_total") > before,
+    )
+    assert client.request("POST", "/v1/audio/speech", json=said).status_code == 200
     # Last, as a provider that refuses is passed over for a while.
     with client.socket() as socket:
         providers.script("chat", {"status": 401})
@@ -128,16 +139,30 @@ def test_amounts_are_those_that_the_provider_was_sent(mixed, providers):
     assert tokens["prompt_tokens"] > tokens["completion_tokens"] > 4 * len(REPLY)
 
 
+def test_what_was_kept_was_not_asked_for_again(mixed, providers):
+    lookups = mixed.by("liyuan_speech_cache_lookups_total", "outcome")
+    assert lookups["hit"] == 1
+    assert mixed.total("liyuan_speech_cache_bytes_total") > 1000
+    exchanges = providers.log()["exchanges"]
+    inputs = [e["body"]["input"] for e in exchanges if e["endpoint"] == "speech"]
+    assert inputs.count(SAID_TWICE) == 1
+
+
 def refused(inputs: list[str]) -> int:
     """The position of the text that was sent twice in a row."""
     return next(n for n, (one, two) in enumerate(itertools.pairwise(inputs)) if one == two)
 
 
-def test_the_ledger_has_the_same_amounts(mixed, client):
+def test_the_ledger_has_the_same_amounts(mixed, client, providers):
     usage = client.get("/api/usage")
+    # A voice's apology is made once, for the day when it is needed, and is no user's.
+    exchanges = providers.log()["exchanges"]
+    inputs = [e["body"]["input"] for e in exchanges if e["endpoint"] == "speech"]
+    apologies = sum(len(text_) for text_ in inputs if text_ == sentence("zh"))
     for unit in ("characters", "seconds", "prompt_tokens", "completion_tokens"):
         counted = mixed.total("liyuan_provider_units_total", unit=unit)
-        assert usage["amounts"][unit] == pytest.approx(counted), unit
+        own = apologies if unit == "characters" else 0
+        assert usage["amounts"][unit] == pytest.approx(counted - own), unit
 
 
 def test_turns_by_channel_and_end(mixed):
@@ -187,9 +212,11 @@ def test_requests_by_route_and_never_by_path(mixed, platform, client):
     assert now.total("liyuan_http_requests_total", method="other") == 1
     assert now.total("liyuan_http_requests_total", status="413") == 1
     assert now.total("liyuan_http_requests_active") == 1  # this one
-    for timed in ("first_byte", "request"):
-        count = now.total(f"liyuan_http_{timed}_seconds_count", route="/static/")
-        assert count == routes["/static/"]
+    timed = now.by("liyuan_http_request_seconds_count", "route")
+    assert timed["/static/"] == routes["/static/"]
+    streamed = now.by("liyuan_http_first_byte_seconds_count", "route")
+    assert "/static/" in streamed
+    assert "/api/auth/register" not in streamed
 
 
 def test_both_event_loops_are_watched(mixed):

@@ -8,13 +8,10 @@ import asyncio
 import hmac
 import ipaddress
 import logging
-from collections.abc import Iterator
 
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
-from prometheus_client import CONTENT_TYPE_LATEST, Metric, generate_latest
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
+from prometheus_client import CONTENT_TYPE_LATEST
 from redis.exceptions import RedisError
 
 from config.metrics import process
@@ -27,6 +24,11 @@ PATH = "/metrics"
 _FORWARDED = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-proto", b"x-real-ip"})
 _LOOPBACK_NAMES = ["127.0.0.1", "localhost", "[::1]"]
 _TEXT = b"text/plain; charset=utf-8"
+_COMPLETE = """\
+# HELP liyuan_metrics_complete 1: the figures of all processes are here; 0: those of this one alone
+# TYPE liyuan_metrics_complete gauge
+liyuan_metrics_complete {}
+"""
 
 
 class MetricsEndpoint:
@@ -94,24 +96,12 @@ def _is_called_loopback(headers: dict[bytes, bytes]) -> bool:
     return validate_host(host, [*_LOOPBACK_NAMES, *settings.ALLOWED_HOSTS])
 
 
-class _Merged(Collector):
-    """What stands in the reports of all processes, as prometheus_client writes it down."""
-
-    def collect(self) -> Iterator[Metric]:
-        others: list[Report] = []
-        complete = 1
-        try:
-            others = process.others()
-        except RedisError as error:
-            logger.warning("metrics of the other processes cannot be had: %s", error)
-            complete = 0
-        yield from merged([process.own(), *others])
-        yield GaugeMetricFamily(
-            "liyuan_metrics_complete",
-            "1 where the figures of all processes are here; 0 where Redis did not give them",
-            value=complete,
-        )
-
-
 def _exposition() -> bytes:
-    return generate_latest(_Merged())
+    others: list[Report] = []
+    complete = 1
+    try:
+        others = process.others()
+    except RedisError as error:
+        logger.warning("metrics of the other processes cannot be had: %s", error)
+        complete = 0
+    return (merged([process.own(), *others]) + _COMPLETE.format(complete)).encode()

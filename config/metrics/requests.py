@@ -36,7 +36,7 @@ _requests = Counter(
 )
 _first = Histogram(
     "liyuan_http_first_byte_seconds",
-    "From an HTTP request to the head of its answer",
+    "From an HTTP request to the first piece of an answer that came in several",
     ["route"],
     buckets=_SECONDS,
 )
@@ -68,6 +68,7 @@ class _Seen:
     begun: float
     route: str = "unmatched"
     status: str = "499"
+    flows: bool = False
 
 
 class Measured:
@@ -99,6 +100,8 @@ class Measured:
         async def watched(message: Message) -> None:
             if message["type"] == "http.response.start":
                 seen.status = str(message["status"])
+            elif message.get("more_body") and not seen.flows:
+                seen.flows = True
                 _first.labels(seen.route).observe(time.perf_counter() - seen.begun)
             await send(message)
 
