@@ -1,5 +1,6 @@
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
@@ -58,6 +59,15 @@ class OutstandingTokenAdmin(tokens.OutstandingTokenAdmin, ModelAdmin):
 class BlacklistedTokenAdmin(tokens.BlacklistedTokenAdmin, ModelAdmin):
     search_fields = ("token__user__username", "token__jti")
     ordering = ("-id",)
+
+
+def _number(amount: float) -> str:
+    return f"{amount:,.3f}".rstrip("0").rstrip(".")
+
+
+def _cost(triples: list[tuple[str, str, float]]) -> str:
+    cost = selectors.cost_of(triples)
+    return "-" if cost is None else f"{cost:,.4f}"
 
 
 class KeyStateFilter(admin.SimpleListFilter):
@@ -124,7 +134,7 @@ class ApiKeyAdmin(ModelAdmin):
 class UsageDayAdmin(ModelAdmin):
     """The ledger; above the list the sums of all that it would show on all its pages."""
 
-    list_display = ("day", "user", "key", "role_id", "provider", "unit", "amount", "cost")
+    list_display = ("day", "user", "key", "role_id", "provider", "unit", "used", "cost")
     list_filter = ("provider", "unit", "day")
     list_select_related = ("user", "key")
     list_before_template = "admin/usage_sums.html"
@@ -137,10 +147,13 @@ class UsageDayAdmin(ModelAdmin):
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
+    @admin.display(description=_("用量"), ordering="amount")
+    def used(self, row: UsageDay) -> str:
+        return _number(row.amount)
+
     @admin.display(description=_("费用"))
     def cost(self, row: UsageDay) -> str:
-        cost = selectors.cost_of([(row.provider, row.unit, row.amount)])
-        return "-" if cost is None else f"{cost:,.4f}"
+        return _cost([(row.provider, row.unit, row.amount)])
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -155,13 +168,12 @@ class UsageDayAdmin(ModelAdmin):
         """A table for the template."""
         sums = rows.order_by("provider", "unit").values_list("provider", "unit")
         found = list(sums.annotate(Sum("amount")))
-        lines = []
-        for provider, unit, amount in found:
-            cost = selectors.cost_of([(provider, unit, amount)])
-            told = "-" if cost is None else f"{cost:,.4f}"
-            lines.append([provider, unit, f"{amount:,.3f}".rstrip("0").rstrip("."), told])
-        if found and (total := selectors.cost_of(found)) is not None:
-            lines.append([gettext("合计"), "", "", f"{total:,.4f}"])
+        lines = [
+            [name, unit, _number(amount), _cost([(name, unit, amount)])]
+            for name, unit, amount in found
+        ]
+        if found and settings.USAGE_PRICES:
+            lines.append([gettext("合计"), "", "", _cost(found)])
         return {
             "headers": [gettext("服务商"), gettext("单位"), gettext("用量"), gettext("费用")],
             "rows": lines,

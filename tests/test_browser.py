@@ -436,7 +436,7 @@ def test_login_errors_are_said_and_logout_ends(visit: Visit) -> None:
     page = visit.page
     name = visit.register()
     page.locator(".account").click()
-    page.locator("dialog .button").click()
+    page.locator("dialog button.button").click()
     page.locator(".entry-form").wait_for()
     visit.refused = {401}
     page.locator("button[type=submit]").click()
