@@ -1,9 +1,11 @@
 """Qiniu's voices, synthesis and recognition, over real sockets."""
 
 import asyncio
+import sys
 import time
 from collections.abc import AsyncIterator
 
+import aiohttp
 import numpy as np
 import pytest
 
@@ -428,6 +430,53 @@ async def test_cancelling_recognition_closes_the_connection(server: QiniuServer)
         await task
     await until(server, "transcriptions", "cancelled")
     await recognizer.aclose()
+
+
+# The loopback server
+
+
+async def test_as_a_process_steered_from_outside() -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.servers.qiniu", "--api-key", KEY),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert process.stdout is not None
+        base_url = (await process.stdout.readline()).decode().strip()
+        root = base_url.removesuffix("/v1")
+        script = {"endpoint": "speech", "next": [{"status": 429, "retry_after": "3"}]}
+        synthesizer = QiniuSynthesizer(QiniuConfig(KEY, base_url))
+        async with aiohttp.ClientSession() as session:
+            async with session.post(f"{root}/control/script", json=script) as answer:
+                assert answer.status == 200
+            with pytest.raises(ProviderError) as caught:
+                await anext(synthesizer.synthesize(TEXT, voice=VOICE))
+            assert caught.value.retry_after == 3.0
+            assert [piece async for piece in synthesizer.synthesize(TEXT, voice=VOICE)]
+            recognizer = QiniuRecognizer(QiniuConfig(KEY, base_url))
+            found = [each async for each in recognizer.recognize(said(1))]
+            assert found[-1].text == TRANSCRIPT
+            async with session.get(f"{root}/control/log") as answer:
+                log = await answer.json()
+        assert log["counts"]["speech"] == {"started": 2, "finished": 2}
+        assert log["exchanges"][-1]["body"]["pcm"] == 32_000
+        await synthesizer.aclose()
+        await recognizer.aclose()
+    finally:
+        process.terminate()
+        assert await process.wait() == 0
+
+
+async def test_a_probe_costs_nothing_and_finds_a_wrong_key(
+    server: QiniuServer, recognizer: QiniuRecognizer
+) -> None:
+    await recognizer.probe()
+    assert server.count("voices", "finished") == 1
+    wrong = QiniuSynthesizer(QiniuConfig("sk-wrong", server.base_url))
+    with pytest.raises(ProviderError) as caught:
+        await wrong.probe()
+    assert caught.value.reason == "auth"
+    await wrong.aclose()
 
 
 # Voices, chat, settings
