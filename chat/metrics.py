@@ -7,6 +7,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 _WAITS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 90.0)
 _STAGES = (0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 90.0)
+_OUTCOMES = ("completed", "cancelled", "failed")
 
 _turns = Counter(
     "liyuan_turns", "Turns that have ended: completed, cancelled or failed", ["channel", "outcome"]
@@ -31,6 +32,8 @@ _running = Gauge("liyuan_turns_running", "Turns that this process runs now")
 
 def turn_claimed(channel: str, waited: float) -> None:
     """A worker took a new turn, ``waited`` seconds after it was made."""
+    for outcome in _OUTCOMES:  # a rate is seen from 0 on, not from the first failure
+        _turns.labels(channel, outcome)
     _waits.labels(channel).observe(max(0.0, waited))  # clocks of two hosts may differ
 
 
