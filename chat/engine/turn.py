@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
 from chat.engine.events import AudioReady, Event, Stage, TextReady, TranscriptReady, TurnFailed
+from chat.engine.owed import Owed
 from chat.engine.segment_queue import SegmentQueue
 from chat.engine.segmenter import Segmenter
 from chat.engine.speakable import SpeakableFilter
@@ -17,7 +18,7 @@ from voice.asr.base import Recognizer
 from voice.audio.codecs import Mp3Encoder
 from voice.audio.resample import Resampler
 from voice.errors import ProviderError
-from voice.tts.base import Synthesizer, VoiceRef
+from voice.tts.base import IncrementalSynthesizer, SentenceBegins, Synthesizer, VoiceRef
 
 T = TypeVar("T")
 
@@ -126,7 +127,7 @@ class TurnRun:
         self._segments = SegmentQueue()
         self._segments_changed = asyncio.Event()
         self._text_ended = False
-        self._spoken: list[tuple[str, float]] = []  # segment, second at which its audio begins
+        self._spoken: list[tuple[str, float]] = []  # text, second at which its audio begins
 
     async def execute(self) -> None:
         """Run the turn to its end.
@@ -251,12 +252,13 @@ class TurnRun:
         rate = synthesizer.capabilities.sample_rate
         resampler = Resampler(rate, MP3_RATE) if rate != MP3_RATE else None
         try:
-            while (text := await self._next_segment()) is not None:
-                self._spoken.append((text, self.audio_seconds))
-                async with aclosing(self._synthesize(synthesizer, text, voice)) as pieces:
-                    async for pcm in pieces:
-                        self.audio_seconds += len(pcm) / 2 / rate
-                        await self._play(encoder.encode(resampler.feed(pcm) if resampler else pcm))
+            async with aclosing(self._speech(synthesizer, voice)) as items:
+                async for item in items:
+                    if isinstance(item, SentenceBegins):
+                        self._spoken.append((item.text, self.audio_seconds))
+                        continue
+                    self.audio_seconds += len(item) / 2 / rate
+                    await self._play(encoder.encode(resampler.feed(item) if resampler else item))
         except TurnFailed:
             if pcm := await self._apology():
                 rest = resampler.feed(pcm) + resampler.flush() if resampler else pcm
@@ -280,15 +282,31 @@ class TurnRun:
             await self._emit(AudioReady(mp3))
             self.audio += mp3
 
-    async def _synthesize(
-        self, synthesizer: Synthesizer, text: str, voice: VoiceRef
-    ) -> AsyncGenerator[bytes, None]:
+    async def _speech(
+        self, synthesizer: Synthesizer, voice: VoiceRef
+    ) -> AsyncGenerator[bytes | SentenceBegins, None]:
+        """All that is spoken, and before the audio of each part its text."""
         deadlines = self._spec.deadlines
-        async with _closing(synthesizer.synthesize(text, voice=voice)) as pieces:
-            patience = deadlines.tts_first
-            while (pcm := await _within(patience, "tts", _next(pieces))) is not None:
-                patience = deadlines.tts_next
-                yield pcm
+        if voice.provider in synthesizer.capabilities.incremental and isinstance(
+            synthesizer, IncrementalSynthesizer
+        ):
+            owed = Owed(deadlines.tts_first, deadlines.tts_next)
+            spoken = synthesizer.synthesize_stream(owed.noted(self._to_speak()), voice=voice)
+            async with _closing(spoken) as items:
+                while (item := await _within(None, "tts", owed.next(items))) is not None:
+                    yield item
+            return
+        async for text in self._to_speak():
+            yield SentenceBegins(text)
+            async with _closing(synthesizer.synthesize(text, voice=voice)) as pieces:
+                patience = deadlines.tts_first
+                while (pcm := await _within(patience, "tts", _next(pieces))) is not None:
+                    patience = deadlines.tts_next
+                    yield pcm
+
+    async def _to_speak(self) -> AsyncIterator[str]:
+        while (text := await self._next_segment()) is not None:
+            yield text
 
     async def _next_segment(self) -> str | None:
         """The next text to speak; None at the end of the reply."""
@@ -316,13 +334,14 @@ class TurnRun:
         return max(0.0, self.audio_seconds - played)
 
 
-async def _within(seconds: float, stage: Stage, work: Awaitable[T]) -> T:
+async def _within(seconds: float | None, stage: Stage, work: Awaitable[T]) -> T:
     """Await ``work``; its provider's failure or its deadline fails the stage."""
     try:
         async with asyncio.timeout(seconds):
             return await work
     except TimeoutError as error:
-        raise TurnFailed(stage, "timeout", f"after {seconds:g} s") from error
+        after = f"after {seconds:g} s" if seconds is not None else ""
+        raise TurnFailed(stage, "timeout", after) from error
     except ProviderError as error:
         raise TurnFailed(stage, error.reason, f"{error.provider}: {error}") from error
 
