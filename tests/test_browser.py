@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, ViewportSize, WebSocketRoute, expect
 
 from tests.browser import chromium, launch
 from tests.page import DESKTOP, PHONE, Visit, write_speech
-from tests.platform import ProviderProcess, loopback_providers
+from tests.platform import Client, ProviderProcess, loopback_providers
 from tests.processes import ROOT, ServerProcess, start_server
 
 pytestmark = [pytest.mark.system, pytest.mark.browser]
@@ -353,6 +353,25 @@ def test_it_says_who_speaks_for_a_voice_that_is_away(visit: Visit) -> None:
     page.locator(".role-form button[type=submit]").click()
     page.locator(".stage").wait_for()
     expect(page.locator(".stage-note")).to_have_count(0)
+
+
+def test_a_voice_that_is_not_offered_any_more_may_be_kept(
+    visit: Visit, talking: ServerProcess
+) -> None:
+    page = visit.page
+    visit.register()
+    token = page.evaluate("JSON.parse(localStorage.getItem('liyuan.session')).access")
+    client = Client(talking.base_url, token, "", 0, "")
+    role = client.add_role(voice_type="kokoro_zf_xiaoyi")
+    visit.go(f"/edit/{role}")
+    kept = page.locator(".voice", has_text="现在的声音")
+    expect(kept.locator("input")).to_be_checked()
+    expect(kept.locator("button")).to_have_count(0)  # nothing to hear
+    page.locator("input[name=age]").fill("31")
+    page.locator(".role-form button[type=submit]").click()
+    page.locator(".stage-note").wait_for()
+    saved = client.get(f"/api/role/{role}")
+    assert (saved["age"], saved["voice_type"]) == (31, "kokoro_zf_xiaoyi")
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ import pytest
 
 from tests.platform import Client, ProviderProcess, loopback_dashscope, loopback_providers
 from tests.processes import ServerProcess, environment, start, start_server
+from tests.services import RedisServer
 
 pytestmark = pytest.mark.system
 
@@ -99,6 +100,23 @@ def test_players_may_seek_and_ask_again(server):
     assert whole.headers["x-content-type-options"] == "nosniff"
     other = httpx.options(url)
     assert (other.status_code, other.headers["allow"]) == (405, "GET, HEAD")
+
+
+def test_processes_that_are_asked_at_once_make_it_once(providers):
+    with RedisServer() as redis:
+        settings = speaking(providers, REDIS_URL=redis.url)
+        with start_server(settings) as one, start_server(settings, data_dir=one.data_dir) as other:
+            path = urls(one)["cedar"].removeprefix(one.base_url)
+            addresses = [server.base_url + path for server in (one, other) * 3]
+
+            async def at_once() -> list[httpx.Response]:
+                async with httpx.AsyncClient(timeout=30) as client:
+                    return await asyncio.gather(*map(client.get, addresses))
+
+            answers = asyncio.run(at_once())
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.content for answer in answers}) == 1
+    assert len(asked(providers)) == 1
 
 
 @pytest.mark.parametrize(
