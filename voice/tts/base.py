@@ -30,7 +30,7 @@ class VoiceRef:
     Attributes:
         provider: Registry name of the provider that speaks it.
         name: The provider's own name of the voice (``zf_xiaoxiao``, ``alloy``).
-        language: ``zh`` or ``en``: what the voice speaks best.
+        language: What the voice speaks best: ``zh``, ``en``, of some vendors ``ja`` or others.
     """
 
     provider: str
