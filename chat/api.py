@@ -6,15 +6,19 @@ from django.http import Http404
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.exceptions import APIException, ErrorDetail
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
 from accounts.models import User
 from chat import selectors, services
+from chat.greetings import NoGreeting, NotSpoken, greeting_path
 from chat.models import Conversation
 from chat.serializers import (
     ConversationSerializer,
+    GreetingSerializer,
     MessageSerializer,
     MessagesQuerySerializer,
     MessagesSerializer,
@@ -102,3 +106,24 @@ class ConversationViewSet(GenericViewSet[Conversation]):
             conversation=self._conversation(pk), before=fields.get("before"), limit=fields["limit"]
         )
         return Response({"list": MessageSerializer(rows, many=True).data, "has_more": more})
+
+
+class SpeechUnavailable(APIException):
+    status_code = 503
+
+
+class GreetingView(APIView):
+    """A role's greeting, spoken."""
+
+    @extend_schema(
+        summary=gettext_lazy("开场白的语音"),
+        responses={200: GreetingSerializer, 404: None, 503: None},
+    )
+    def get(self, request: Request, role_id: int) -> Response:
+        """Where it is; ``url`` is null while it is being spoken, so ask again in a moment."""
+        try:
+            return Response({"url": greeting_path(role_id=role_id)})
+        except NoGreeting as error:
+            raise Http404(_("该角色没有开场白")) from error
+        except NotSpoken as error:
+            raise SpeechUnavailable(ErrorDetail(_("语音合成不可用"), code="worded")) from error

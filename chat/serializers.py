@@ -110,3 +110,11 @@ class MessagesSerializer(serializers.Serializer[Any]):
 
     list = MessageSerializer(many=True)
     has_more = serializers.BooleanField(help_text="Older ones precede.")
+
+
+class GreetingSerializer(serializers.Serializer[Any]):
+    """A spoken greeting."""
+
+    url = serializers.CharField(
+        allow_null=True, help_text="Of a FLAC file, relative to the platform's address."
+    )

@@ -1,8 +1,9 @@
 from django.urls import path
 
-from chat.api import ConversationViewSet
+from chat.api import ConversationViewSet, GreetingView
 
 urlpatterns = [
+    path("role/<int:role_id>/greeting", GreetingView.as_view()),
     path("conversations", ConversationViewSet.as_view({"get": "list", "post": "create"})),
     path(
         "conversations/<int:pk>",

@@ -23,7 +23,7 @@ from voice.audio.flac import flac_bytes, flac_pieces
 from voice.errors import ProviderError
 from voice.fallback import Policy
 from voice.models import KeptSpeech
-from voice.speech_store import DjangoSpeechStore, name_of, path_of, speech_clean_up
+from voice.speech_store import DjangoSpeechStore, name_of, path_of, speech_clean_up, speech_path
 from voice.tasks import clean_up_speech
 from voice.tts.base import VoiceRef
 from voice.tts.cache import CachedSynthesizer, StoreError
@@ -300,7 +300,7 @@ def test_files_are_named_by_their_content_and_shared(store) -> None:
     assert len(files()) == 1
     assert asyncio.run(store.get("a")) == asyncio.run(store.get("b")) == b"the same"
     assert asyncio.run(store.get("c")) is None
-    assert asyncio.run(store.path("a")) == path_of(digests.pop())
+    assert speech_path("a") == path_of(digests.pop())
 
 
 def test_the_first_of_two_stays_and_no_file_is_left_over(store) -> None:

@@ -87,7 +87,7 @@ class Breaker:
     @property
     def on_trial(self) -> bool:
         """Whether the request under way decides."""
-        return self.state != "closed"
+        return self.state == "half_open"
 
     def begin(self) -> None:
         """A request begins."""

@@ -159,7 +159,8 @@ class Chain(Generic[P]):
             except ProviderError as error:
                 failure = error
                 last = begun or not error.elsewhere
-                if not last and not breaker.on_trial:
+                # One request on trial decides at once, if somebody else can do its work.
+                if not last and not (breaker.on_trial and len(pending) > 1):
                     again = self._wait(error, attempt, until)
                 if again is None:
                     breaker.failed(error)

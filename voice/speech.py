@@ -22,8 +22,8 @@ from voice.openai_servers import AUTO
 from voice.qiniu.config import QiniuConfig, Transport
 from voice.registry import ProviderConfig
 from voice.speech_store import DjangoSpeechStore
-from voice.tts.base import Synthesizer
-from voice.tts.cache import CachedSynthesizer
+from voice.tts.base import Synthesizer, VoiceRef
+from voice.tts.cache import CachedSynthesizer, speech_key
 from voice.tts.registry import build_synthesizer
 
 
@@ -89,6 +89,11 @@ def build() -> Speech:
         synthesizer=synthesizer,
         kept=CachedSynthesizer(synthesizer, _model_of, store) if synthesizer else None,
     )
+
+
+def key_of(text: str, voice: VoiceRef) -> str:
+    """The key under which ``Speech.kept`` keeps a text; for where no event loop runs."""
+    return speech_key(text, voice, _model_of(voice.provider))
 
 
 def _model_of(provider: str) -> str:

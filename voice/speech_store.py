@@ -79,10 +79,11 @@ class DjangoSpeechStore:
         """See `SpeechStore.discard`. Other keys of the same file go with it."""
         await _in_database(lambda: _discard(key))
 
-    async def path(self, key: str) -> str | None:
-        """Where the file is served; None where nothing is kept. Raises StoreError."""
-        digest = await _in_database(lambda: _look_up(key))
-        return path_of(digest) if digest else None
+
+def speech_path(key: str) -> str | None:
+    """Where kept speech is served; None where it is not kept. Blocks."""
+    digest = _look_up(key)
+    return path_of(digest) if digest else None
 
 
 def speech_clean_up(now: datetime) -> int:

@@ -48,6 +48,23 @@ class SpeechStore(Protocol):
         ...
 
 
+def speech_key(text: str, voice: VoiceRef, model: str, speed: float = 1.0) -> str:
+    """Names kept speech: 64 hexadecimal digits.
+
+    Over provider, model, voice, speed, format and text; white space and the way in which
+    characters are composed make no difference.
+
+    Args:
+        text: What is said.
+        voice: Who says it.
+        model: What else decides how the provider sounds.
+        speed: See `Synthesizer.synthesize`.
+    """
+    said = " ".join(unicodedata.normalize("NFC", text).split())
+    parts = ("1", voice.provider, model, voice.name, voice.language, f"{speed:.3f}", "flac", said)
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
 class CachedSynthesizer:
     """A chain of synthesisers whose speech is kept, and heard again without them.
 
@@ -74,16 +91,8 @@ class CachedSynthesizer:
         self.capabilities: SynthesizerCapabilities = chain.capabilities
 
     def key(self, text: str, voice: VoiceRef, speed: float = 1.0) -> str:
-        """Names what is kept: 64 hexadecimal digits.
-
-        Over provider, model, voice, speed, format and text; white space and the way in which
-        characters are composed make no difference.
-        """
-        said = " ".join(unicodedata.normalize("NFC", text).split())
-        sound = f"flac/{self.capabilities.sample_rate}/{speed:.3f}"
-        model = self._model_of(voice.provider)
-        parts = ("1", voice.provider, model, voice.name, voice.language, sound, said)
-        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+        """See `speech_key`."""
+        return speech_key(text, voice, self._model_of(voice.provider), speed)
 
     async def synthesize(
         self, text: str, *, voice: VoiceRef, speed: float = 1.0
