@@ -1,8 +1,6 @@
 """The JavaScript of the contract's examples, in a real browser and in Node."""
 
 import json
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,35 +9,18 @@ from playwright.sync_api import Error, Page
 
 from tests.audio_samples import sample
 from tests.browser import chromium
+from tests.node import SCRIPTS, node_packages, run_script
 from tests.platform import Client, ProviderProcess, loopback_providers
-from tests.processes import ROOT, ServerProcess, start_server
+from tests.processes import ServerProcess, start_server
 
 pytestmark = [pytest.mark.system, pytest.mark.browser]
 
-HERE = ROOT / "tests" / "javascript"
 REPLY = "亮观天象，今夜必有东风。"
 
 
 @pytest.fixture(scope="session")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """node_modules with the pinned packages of ``tests/javascript``."""
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.fail("npm is not installed (Debian: apt-get install npm)")
-    folder = ROOT / ".venv" / "javascript"
-    folder.mkdir(parents=True, exist_ok=True)
-    wanted = (HERE / "package.json").read_text()
-    if not (folder / "done").is_file() or (folder / "done").read_text() != wanted:
-        shutil.copy(HERE / "package.json", folder)
-        subprocess.run(
-            [npm, "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"],
-            cwd=folder,
-            check=True,
-            capture_output=True,
-            timeout=170,
-        )
-        (folder / "done").write_text(wanted)
-    return folder / "node_modules"
+def packages() -> Path:
+    return node_packages()
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +48,7 @@ def page(server: ServerProcess, packages: Path) -> Iterator[Page]:
         page = browser.new_context(bypass_csp=True, locale="zh-CN").new_page()
         page.goto(server.base_url + "/api/health")
         page.add_script_tag(path=packages / "axios" / "dist" / "axios.min.js")
-        page.add_script_tag(path=HERE / "contract.js")
+        page.add_script_tag(path=SCRIPTS / "contract.js")
         yield page
 
 
@@ -125,16 +106,11 @@ def test_every_sample_of_ours_plays(page: Page, server: ServerProcess):
         assert page.evaluate("u => playVoice(u)", voice["sample_url"]) > 0.5
 
 
-def test_the_call_example_in_node(client: Client, server: ServerProcess, packages: Path):
+def test_the_call_example_in_node(client: Client, server: ServerProcess):
     url = server.base_url + client.upload(sample("mp3"))
-    script = packages.parent / "voice_chat.mjs"
-    shutil.copy(HERE / "voice_chat.mjs", script)
-    command = [
-        *("node", str(script), f"{server.ws_url}/api/ws/voice_chat"),
-        *(client.access, str(client.role("诸葛亮")), url),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    arguments = [client.access, str(client.role("诸葛亮")), url]
+    out = run_script("voice_chat.mjs", f"{server.ws_url}/api/ws/voice_chat", *arguments)
+    lines = [json.loads(line) for line in out.splitlines()]
     assert all("error" not in line for line in lines)
     pieces = lines[:-1]
     assert [piece["final"] for piece in pieces] == [False] * (len(pieces) - 1) + [True]
