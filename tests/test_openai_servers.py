@@ -19,6 +19,7 @@ from voice.asr.registry import build_recognizer
 from voice.audio.codecs import AudioError, wav_bytes
 from voice.errors import ProviderError
 from voice.openai_servers import GENERIC, ROWS, SpeechRow, server_row
+from voice.openai_voices import ServerVoice, list_voices
 from voice.registry import ProviderConfig
 from voice.tts.base import VoiceRef
 from voice.tts.openai import OpenAISynthesizer
@@ -275,6 +276,33 @@ def test_what_is_no_audio_of_ours_is_quoted(data: bytes, told: str, raw_rate: in
 def test_wav_of_one_sample_is_told_from_raw_samples() -> None:
     decoder = AnyDecoder(24_000, 24_000)
     assert decoder.feed(wav_bytes(b"\1\2", 24_000)) + decoder.finish() == b"\1\2"
+
+
+# The voices of a server
+
+
+@pytest.mark.parametrize("name", ["kokoro-fastapi", "vllm-omni"])
+async def test_the_voices_of_a_server_that_lists_them(server: OpenAIServer, name: str) -> None:
+    config = ProviderConfig(base_url=server.base_url, model="m", server=name, api_key="k")
+    assert await list_voices(config) == [
+        ServerVoice("zf_xiaoxiao", "zh", "female"),
+        ServerVoice("am_adam", "en", "male"),
+        ServerVoice("vivian"),
+    ]
+    for behaviour, reason in (
+        (Behaviour(status=401), "auth"),
+        (Behaviour(fault="invalid_json"), "unavailable"),
+    ):
+        server.next("voices", behaviour)
+        with pytest.raises(ProviderError) as caught:
+            await list_voices(config)
+        assert caught.value.reason == reason
+
+
+async def test_a_server_without_a_list_of_voices(server: OpenAIServer) -> None:
+    with pytest.raises(ProviderError, match="the server has no list of its voices"):
+        await list_voices(ProviderConfig(base_url=server.base_url, model="m"))
+    assert server.count("voices", "started") == 0
 
 
 # Which row it is

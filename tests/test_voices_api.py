@@ -9,6 +9,7 @@ from django.test import Client
 from accounts.services import tokens_issue, user_register
 from roles.models import Role
 from tests.servers.behaviour import Behaviour
+from tests.servers.openai_api import VOICES, OpenAIServer
 from tests.servers.qiniu import QiniuServer
 from voice import catalogue
 from voice.models import Voice
@@ -231,11 +232,36 @@ async def test_a_vendor_s_own_list_is_taken_for_what_it_has(settings, capsys):
             await asyncio.to_thread(loaded, capsys, "--live")
 
 
+@pytest.mark.django_db(transaction=True)
+async def test_a_server_s_own_list_is_taken_where_it_has_one(settings, capsys):
+    async with OpenAIServer() as server:
+        settings.TTS_BASE_URL, settings.TTS_SERVER = server.base_url, "kokoro-fastapi"
+        order = ("--live", "--provider", "openai")
+        lines = await asyncio.to_thread(loaded, capsys, *order)
+        assert lines[1] == "List of openai: 3 added, 13 updated, 0 unchanged"
+        found = [row async for row in Voice.objects.filter(listed=True)]
+        assert [(row.voice_type, row.provider_voice) for row in found] == [
+            (f"openai_{name}", name) for name in VOICES
+        ]
+        assert [(row.language, row.gender) for row in found] == [
+            ("zh", "female"),
+            ("en", "male"),
+            ("mul", "other"),
+        ]
+        settings.TTS_SERVER = "groq"
+        with pytest.raises(CommandError, match="Groq has no list of its voices"):
+            await asyncio.to_thread(loaded, capsys, *order)
+        lines = await asyncio.to_thread(loaded, capsys, "--live")
+        assert lines[1:] == ["openai: Groq has no list of its voices"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
         (["--live", "--provider", "dashscope"], "dashscope has no list"),
-        (["--live"], "QINIU_API_KEY is not set"),
+        (["--live"], "no provider that is switched on has a list"),
+        (["--live", "--provider", "qiniu"], "QINIU_API_KEY is not set"),
+        (["--live", "--provider", "openai"], "openai needs a base_url"),
         (["--provider", "nobody"], "invalid choice"),
     ],
 )

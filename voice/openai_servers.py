@@ -29,6 +29,7 @@ class SpeechRow:
         extra_body: Sent with each request.
         voice: How it names a voice without a colon, of ``{model}`` and ``{voice}``.
         voices: All of its voices, where they are few and fixed.
+        voices_path: Where it lists them, below the base URL; empty where it does not.
     """
 
     formats: tuple[AudioFormat, ...] = ("pcm", "wav", "mp3")
@@ -40,6 +41,7 @@ class SpeechRow:
     extra_body: Mapping[str, object] = field(default_factory=dict)
     voice: str = "{voice}"
     voices: frozenset[str] = frozenset()
+    voices_path: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ _ROWS = (
         "kokoro-fastapi",
         "Kokoro-FastAPI",
         ("kokoro", "kokoro-fastapi"),
-        speech=SpeechRow(),
+        speech=SpeechRow(voices_path="/audio/voices"),
         instead="set ASR_BASE_URL to a server that listens, or leave it empty",
     ),
     ServerRow(
@@ -121,6 +123,7 @@ _ROWS = (
             formats=("pcm", "wav"),
             asks_sample_rate=True,
             extra_body={"stream_format": "audio"},
+            voices_path="/audio/voices",
         ),
         transcription=TranscriptionRow(),
     ),

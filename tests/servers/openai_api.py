@@ -39,6 +39,7 @@ from tests.servers.openai_answers import (
     transcriptions,
 )
 
+VOICES = ("zf_xiaoxiao", "am_adam", "vivian")
 MODELS = ("loopback-chat", "loopback-asr", "loopback-tts")
 
 
@@ -125,6 +126,7 @@ class OpenAIServer:
             "/v1/audio/transcriptions", self._endpoint("transcriptions", transcriptions)
         )
         router.add_post("/v1/audio/speech", self._endpoint("speech", speech))
+        router.add_get("/v1/audio/voices", self._endpoint("voices", self._voices))
 
     def _endpoint(
         self,
@@ -200,6 +202,15 @@ class OpenAIServer:
         if name not in MODELS:
             return error_response(404, f"The model '{name}' does not exist", code="model_not_found")
         return web.json_response(_model_card(name))
+
+    async def _voices(
+        self, request: web.Request, body: Body, behaviour: Behaviour, pace: Pace
+    ) -> web.StreamResponse:
+        """As Kokoro-FastAPI and vLLM-Omni have it; a newer one tells more of a voice."""
+        if behaviour.fault == "invalid_json":
+            return web.json_response({"voices": "none"})
+        plain, *rest = VOICES
+        return web.json_response({"voices": [plain, *({"id": n, "name": n} for n in rest)]})
 
     # Control by other processes
 

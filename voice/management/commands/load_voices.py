@@ -10,6 +10,7 @@ from voice.catalogue import delivered
 from voice.errors import ProviderError
 from voice.live_voices import LISTS
 from voice.services import VoicesLoaded, voices_list, voices_load
+from voice.speech import tts_names
 
 
 class Command(BaseCommand):
@@ -34,10 +35,16 @@ class Command(BaseCommand):
         if live and (lacking := [name for name in named if name not in LISTS]):
             raise CommandError(f"{', '.join(lacking)} has no list of its voices to ask for")
         self._tell("Files", voices_load(reset=reset, providers=named))
-        for name in (named or list(LISTS)) if live else []:
+        on = [name for name in LISTS if name in tts_names()]
+        if live and not (named or on):
+            raise CommandError("no provider that is switched on has a list of its voices")
+        for name in (named or on) if live else []:
             try:
                 entries = asyncio.run(LISTS[name]())
             except ProviderError as error:
+                if name not in named and error.reason == "bad_request":  # it has no list
+                    self.stdout.write(f"{name}: {error}")
+                    continue
                 raise CommandError(f"{name}: {error}") from error
             self._tell(f"List of {name}", voices_list(provider=name, entries=entries))
 
