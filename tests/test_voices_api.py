@@ -252,7 +252,7 @@ async def test_a_server_s_own_list_is_taken_where_it_has_one(settings, capsys):
         with pytest.raises(CommandError, match="Groq has no list of its voices"):
             await asyncio.to_thread(loaded, capsys, *order)
         lines = await asyncio.to_thread(loaded, capsys, "--live")
-        assert lines[1:] == ["openai: Groq has no list of its voices"]
+        assert lines[-1] == "openai: Groq has no list of its voices"
 
 
 @pytest.mark.parametrize(
