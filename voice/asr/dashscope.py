@@ -130,10 +130,10 @@ class StreamingRecognizer:
                 while (frame := await frames.next(self._patience.pause)) is None:
                     await task.hear(bytes(_FRAME))
             await task.finish()
-        except DashScopeError:
-            pass  # whoever receives learns it from the same connection, and better
         except Exception as error:
-            task.fail(error)
+            # Of a lost connection whoever receives learns by itself, and better: why.
+            if not isinstance(error, DashScopeError) or error.kind != "server":
+                task.fail(error)
 
     def _payload(self, language: str) -> RunPayload:
         parameters: Parameters = {

@@ -15,6 +15,7 @@ from voice.dashscope.messages import Event, parsed
 from voice.http_transport import certificates
 
 _PING_SECONDS = 20.0
+_WRITE_SECONDS = 10.0
 _GOODBYE_SECONDS = 1.0
 _MAX_MESSAGE = 8 * 2**20
 
@@ -40,13 +41,18 @@ class Connection:
         return self._socket.state is State.OPEN
 
     async def send(self, message: str | bytes) -> None:
-        """Send one frame; waits while the service does not read.
+        """Send one frame; waits while the service does not read, but not for ever.
 
         Raises:
-            DashScopeError: The connection is lost (``server``).
+            DashScopeError: The connection is lost (``server``), or nothing was read for 10 s
+                (``timeout``).
         """
         try:
-            await self._socket.send(message)
+            async with asyncio.timeout(_WRITE_SECONDS):
+                await self._socket.send(message)
+        except TimeoutError as error:
+            told = f"read nothing for {_WRITE_SECONDS:g} s"
+            raise DashScopeError(told, kind="timeout") from error
         except ConnectionClosed as error:
             raise _lost(error) from error
 

@@ -157,10 +157,10 @@ class _Utterance:
                 await self._say(task, text)
             self._unspoken.flush()
             await task.finish()
-        except DashScopeError:
-            pass  # whoever receives learns it from the same connection, and better
         except Exception as error:
-            task.fail(error)
+            # Of a lost connection whoever receives learns by itself, and better: why.
+            if not isinstance(error, DashScopeError) or error.kind != "server":
+                task.fail(error)
 
     async def _say(self, task: Task, text: str) -> None:
         if self._in_one_piece:
