@@ -198,6 +198,22 @@ def test_the_list_says_who_is_heard_and_plays_them(operator, presets, settings):
     assert players["longanyang.v3-plus"] == "-"  # taken off: nothing is made for it
 
 
+def test_an_operator_adds_a_voice(operator, presets, client, settings):
+    settings.TTS_PROVIDERS = ["openai"]
+    settings.TTS_VOICE = "af_sky+af_bella"
+    add = reverse("admin:voice_voice_add")
+    assert "Echo" not in operator.get(add).text
+    values = {"voice_type": "duet", "voice_name": "二重唱", "category": "英文", "language": "en"}
+    values |= {"gender": "female", "provider": "openai", "provider_voice": "af_sky+af_bella"}
+    values |= {"sample_url": "", "stand_in": "", "enabled": "on", "sort": "1"}
+    response = operator.post(add, values)
+    assert response.status_code == 302, response.context["adminform"].form.errors
+    catalogue.forget()
+    first = client.get("/api/voiceTypes").json()["data"][0]
+    assert (first["voice_type"], first["voice_name"]) == ("duet", "二重唱")
+    assert re.fullmatch(r"http://testserver/samples/[0-9a-f]{32}\.mp3", first["sample_url"])
+
+
 def test_many_voices_are_switched_at_once(operator, presets, client, settings):
     settings.TTS_PROVIDERS = ["dashscope"]
     plus = Voice.objects.filter(provider_voice__startswith="cosyvoice-v3-plus/")

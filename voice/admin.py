@@ -107,6 +107,8 @@ class VoiceAdmin(ModelAdmin):
     @admin.display(description=gettext_lazy("谁在说"))
     def heard(self, voice: Voice) -> str:
         """Whose voice a role with this one has now; from the catalogue's snapshot."""
+        if not voice.pk:
+            return "-"
         try:
             entry = catalogue.speaker(voice.voice_type, tts_names())
         except catalogue.VoiceNotServed:
