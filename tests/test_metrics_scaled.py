@@ -41,6 +41,8 @@ def installation() -> Iterator[Installation]:
             "DATABASE_URL": postgres.url,
             "WEB_CONCURRENCY": "2",
             "TURN_CONCURRENCY": "8",
+            "LLM_MAX_TOKENS": "64",
+            "LLM_CONTEXT_TOKENS": "1200",
         }
         with start_server(values) as server:
             kinds = ("worker", "background", "beat")
@@ -109,10 +111,32 @@ def test_whichever_web_process_is_asked_the_answer_is_the_same(installation):
         assert now.total("liyuan_turns_total") == 8
 
 
+def test_a_summary_is_counted_and_its_user_s(installation):
+    client = Client.register(installation.url)
+    role = client.role("诸葛亮")
+    before = scrape(installation.url)
+    with client.socket() as socket:
+        for number in range(12):
+            socket.ask(text(role, f"第{number}句：" + "山高水长，" * 12))
+
+    def settled(now: Figures) -> bool:
+        """The background wrote a summary, and the ledger has that and all turns."""
+        written = now.total("liyuan_provider_requests_total", kind="background", outcome="ok")
+        spent = client.get("/api/usage")["amounts"]
+        added = {
+            unit: now.total("liyuan_provider_units_total", unit=unit)
+            - before.total("liyuan_provider_units_total", unit=unit)
+            for unit in ("prompt_tokens", "completion_tokens")
+        }
+        return written > 0 and spent == added
+
+    figures_when(installation.url, settled, seconds=30)
+
+
 def test_a_worker_that_ends_leaves_its_last_figures(installation):
     client = Client.register(installation.url)
     role = client.role("诸葛亮")
-    before = scrape(installation.url).total("liyuan_turns_total")
+    before = scrape(installation.url).total("liyuan_turns_total", kind="worker")
     with client.socket() as socket:
         socket.ask(text(role))
     installation.others["worker"].stop()
