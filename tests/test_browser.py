@@ -84,6 +84,10 @@ def test_somebody_registers_picks_a_character_and_talks(
     visit.meet(NAME)
     greeting = visit.lines("character")[0]
     assert len(greeting) > 10
+    # A greeting is spoken once for everybody, and has a player from then on.
+    first_words = page.locator(".from-character").first
+    expect(first_words.locator(".player-button")).to_be_visible(timeout=30_000)
+    expect(first_words.locator(".player-time")).not_to_be_empty()
     visit.check("greeting")
 
     visit.say("丞相，我有一封信写好了。")

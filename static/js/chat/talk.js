@@ -2,6 +2,7 @@
 
 import { call, uploadVoice } from "../api.js";
 import { StreamedSpeech } from "../audio/speech.js";
+import { health } from "../health.js";
 import { load, newId } from "../store.js";
 import { explain } from "../ui/feedback.js";
 import { lastDirection } from "../ui/prose.js";
@@ -10,11 +11,13 @@ import { cancel, follow, isOpen, listen, send } from "./line.js";
 import { pending, settle } from "./outbox.js";
 
 const PAGE = 30;
+const GREETING_WAITS = [0, 2000, 5000, 10000]; // ms between looks for a greeting being spoken
 
 export class Talk {
   #turns = new Map(); // client id → {user, reply, turn, speech}
   #unlisten;
   #speaking = null;
+  #gone = false;
   hasMore = false;
 
   /**
@@ -37,6 +40,7 @@ export class Talk {
     for (const message of withoutRetried(list)) {
       const item = itemOf(message);
       this.view.add(item);
+      if (message === list[0] && !more && message.author === "assistant") this.#giveVoice(item);
       const entry = waiting.get(message.client_id);
       waiting.delete(message.client_id);
       if (message.author !== "user") continue;
@@ -57,6 +61,23 @@ export class Talk {
     const last = list.findLast(({ author }) => author === "assistant");
     if (last) this.view.mood(lastDirection(last.text));
     this.#showState();
+  }
+
+  /** Gives the character's first words a player, where they are spoken. */
+  async #giveVoice(greeting) {
+    if (!this.role.greeting || health()?.providers?.tts?.available !== true) return;
+    for (const wait of GREETING_WAITS) {
+      if (wait) await new Promise((resolve) => setTimeout(resolve, wait));
+      if (this.#gone) return;
+      try {
+        const { url } = await call("GET", `/api/role/${this.role.id}/greeting`);
+        if (!url) continue;
+        this.view.update(Object.assign(greeting, { type: "voice", url }));
+      } catch (error) {
+        console.info("the greeting is not heard:", error.message);
+      }
+      return;
+    }
   }
 
   /** Shows the page before the oldest message. */
@@ -120,6 +141,7 @@ export class Talk {
   }
 
   dispose() {
+    this.#gone = true;
     this.#unlisten();
     this.#speaking?.stop();
   }

@@ -23,7 +23,7 @@ export function clock(seconds) {
 /** Where a file is played from: our own by path, whatever name the server is reached by. */
 export function playable(address) {
   const url = new URL(address, location.href);
-  const own = /^\/(uploads|samples|static\/voices)\//.test(url.pathname);
+  const own = /^\/(uploads|samples|speech|static\/voices)\//.test(url.pathname);
   return own ? url.pathname + url.search : url.href;
 }
 
