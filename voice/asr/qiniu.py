@@ -1,6 +1,7 @@
 """Recognition by Qiniu, streamed over a WebSocket."""
 
 import asyncio
+import contextlib
 import json
 import time
 import uuid
@@ -60,14 +61,15 @@ class QiniuRecognizer:
         self, audio: AsyncIterable[bytes], *, language: str = ""
     ) -> AsyncIterator[Transcript]:
         """See `Recognizer.recognize`. The service finds the language out by itself."""
-        segments = self._segments(audio)
-        first = await anext(segments, b"")
-        if len(first) < _LEAST_BYTES:
-            yield Transcript("", is_final=True, language=language)
-            return
         text = ""
-        async with self._client.websocket("/voice/asr") as socket:
-            sending = asyncio.create_task(self._send(socket, first, segments))
+        async with contextlib.AsyncExitStack() as stack:
+            segments = await stack.enter_async_context(aclosing(self._segments(audio)))
+            first, only = await anext(segments)
+            if only and len(first) < _LEAST_BYTES:
+                yield Transcript("", is_final=True, language=language)
+                return
+            socket = await stack.enter_async_context(self._client.websocket("/voice/asr"))
+            sending = asyncio.create_task(self._send(socket, first, only, segments))
             try:
                 with self._client.failures():
                     async with aclosing(self._texts(socket, sending)) as texts:
@@ -75,7 +77,7 @@ class QiniuRecognizer:
                             yield Transcript(text, is_final=False, language=language)
             except ProviderError as error:
                 if text and error.retryable:
-                    raise self._client.error("broke off", begun=True) from error
+                    raise self._client.error(f"broke off: {error}", begun=True) from error
                 raise
             finally:
                 sending.cancel()
@@ -93,8 +95,13 @@ class QiniuRecognizer:
     async def aclose(self) -> None:
         await self._client.aclose()
 
-    async def _segments(self, audio: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
-        """Pieces of 300 ms; the last one holds the rest and is not empty."""
+    async def _segments(
+        self, audio: AsyncIterable[bytes]
+    ) -> AsyncGenerator[tuple[bytes, bool], None]:
+        """Pieces of 300 ms, and whether it is the last: that one holds the rest.
+
+        It is empty only where there is no audio at all.
+        """
         held, taken = bytearray(), 0
         async for piece in audio:
             taken += len(piece)
@@ -104,17 +111,24 @@ class QiniuRecognizer:
                 )
             held += piece
             while len(held) > _SEGMENT_BYTES:
-                yield bytes(held[:_SEGMENT_BYTES])
+                yield bytes(held[:_SEGMENT_BYTES]), False
                 del held[:_SEGMENT_BYTES]
-        yield bytes(held)
+        yield bytes(held), True
 
-    async def _send(self, socket: Socket, first: bytes, segments: AsyncIterator[bytes]) -> None:
+    async def _send(
+        self,
+        socket: Socket,
+        segment: bytes,
+        is_last: bool,
+        following: AsyncIterator[tuple[bytes, bool]],
+    ) -> None:
         """Send all audio; the last frame says that it is the last."""
         await socket.send_bytes(encode(Frame(Kind.CONFIG, _configuration(), sequence=1)))
-        segment, sequence = first, 2
-        async for following in segments:
+        sequence = 2
+        while not is_last:
             await socket.send_bytes(encode(Frame(Kind.AUDIO, segment, sequence)))
-            segment, sequence = following, sequence + 1
+            segment, is_last = await anext(following)
+            sequence += 1
         await socket.send_bytes(encode(Frame(Kind.AUDIO, segment, -sequence, is_last=True)))
 
     async def _texts(
