@@ -77,12 +77,11 @@ class Leak:
 
 def measure() -> tuple[list[Round], Leak]:
     """Run everything; a minute."""
-    with _service() as (url, certificates):
-        with _client("ours", url, certificates) as ours:
-            rounds = [ours.round("ours, nothing open"), ours.round("ours, warm pool")]
-            leak = Leak(**ours.ask("many"))
+    with _service() as (url, certificates), _client("ours", url, certificates) as ours:
+        rounds = [ours.round("ours, nothing open"), ours.round("ours, warm pool")]
         with _client("sdk", url, certificates) as sdk:
             rounds.append(sdk.round("official SDK"))
+        leak = Leak(**ours.ask("many"))
     return rounds, leak
 
 
