@@ -256,7 +256,7 @@ async def test_a_failing_microphone_ends_it(recognizer_of):
 
 async def test_an_unknown_model(recognizer_of):
     with pytest.raises(ProviderError, match="Model not found") as error:
-        await heard(recognizer_of("paraformer-v9"), speech(1))
+        await heard(recognizer_of("paraformer-realtime-v9"), speech(1))
     assert error.value.reason == "bad_request"
 
 

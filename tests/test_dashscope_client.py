@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import json
 import logging
 import re
 import time
@@ -9,10 +10,14 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
 
+from config.checks import providers_can_be_built
+from tests.processes import environment, manage
 from tests.servers.dashscope import DashScopeServer
 from tests.servers.dashscope_behaviour import Behaviour, Pace
-from voice.dashscope import backoff
+from voice import speech
+from voice.dashscope import backoff, connection
 from voice.dashscope.config import DashScopeConfig, Patience
 from voice.dashscope.errors import DashScopeError, kind_of, refusal, retry_after_of
 from voice.dashscope.messages import synthesis
@@ -461,6 +466,30 @@ async def test_audio_is_not_piled_up(server, pool):
     await speech.aclose()
 
 
+async def test_a_service_that_reads_nothing_is_left(monkeypatch):
+    monkeypatch.setattr(connection, "_WRITE_SECONDS", 0.3)
+
+    async def deaf(socket: ServerConnection) -> None:
+        first = json.loads(await socket.recv())
+        started = {"event": "task-started", "task_id": first["header"]["task_id"]}
+        await socket.send(json.dumps({"header": started, "payload": {}}))
+        socket.transport.pause_reading()
+        await left.wait()
+        socket.transport.abort()
+
+    left = asyncio.Event()
+    async with serve(deaf, "127.0.0.1", 0) as service:
+        port = service.sockets[0].getsockname()[1]
+        pool = Pool(DashScopeConfig(KEY, websocket_url=f"ws://127.0.0.1:{port}/"), "tts")
+        with pytest.raises(DashScopeError, match="read nothing") as error:
+            async with running(pool, PAYLOAD, QUICK) as task:
+                await task.hear(bytes(32 * 2**20))
+        assert error.value.reason == "timeout"
+        assert pool.busy == 0
+        left.set()
+        await pool.aclose()
+
+
 # Barge-in
 
 
@@ -779,11 +808,74 @@ def test_a_key_in_a_message_is_taken_out():
         ({"api_key": "sk-1\nX: y"}, "characters"),
         ({"api_key": "k", "websocket_url": "https://x/y"}, "ws or wss"),
         ({"api_key": "k", "http_url": "dashscope"}, "http or https"),
+        ({"api_key": "k", "asr_model": "whisper-1"}, "cannot recognise"),
+        ({"api_key": "k", "asr_model": "paraformer-v2"}, "cannot recognise"),
+        ({"api_key": "k", "asr_model": "paraformer-realtime-8k-v2"}, "cannot recognise"),
+        ({"api_key": "k", "asr_model": "qwen3-asr-flash-realtime"}, "cannot recognise"),
+        ({"api_key": "k", "asr_model": "qwen3-asr-flash-filetrans"}, "cannot recognise"),
     ],
 )
 def test_a_wrong_configuration_is_told(given, told):
     with pytest.raises(ValueError, match=told):
         DashScopeConfig(**given)
+
+
+@pytest.mark.parametrize(
+    ("model", "streams"),
+    [
+        ("paraformer-realtime-v2", True),
+        ("fun-asr-realtime-2025-11-07", True),
+        ("qwen3-asr-flash", False),
+        ("qwen3-asr-flash-2025-09-08", False),
+    ],
+)
+def test_who_recognises_while_one_speaks(model, streams):
+    assert DashScopeConfig("k", asr_model=model).asr_streams == streams
+
+
+def test_a_key_switches_it_on(settings):
+    settings.ASR_PROVIDERS = settings.TTS_PROVIDERS = []
+    settings.ASR_BASE_URL = settings.TTS_BASE_URL = "http://127.0.0.1:9/v1"
+    settings.QINIU_API_KEY, settings.SPEECH = "sk-qiniu", True
+    settings.DASHSCOPE_API_KEY = KEY
+    assert speech.tts_names() == speech.asr_names() == ["openai", "dashscope", "qiniu", "local"]
+    built = speech.provider_config("TTS").dashscope
+    assert built == DashScopeConfig(KEY)
+    assert KEY not in repr(speech.provider_config("TTS"))
+    settings.DASHSCOPE_API_KEY = ""
+    assert "dashscope" not in speech.tts_names()
+
+
+def test_a_wrong_setting_is_an_error_of_the_checks(settings):
+    settings.DASHSCOPE_API_KEY = ""
+    settings.TTS_PROVIDERS = settings.ASR_PROVIDERS = ["dashscope"]
+    found = {(each.id, each.msg) for each in providers_can_be_built(None)}
+    for capability in ("ASR", "TTS"):
+        told = f"{capability}_PROVIDERS names dashscope but DASHSCOPE_API_KEY is not set."
+        assert ("liyuan.E004", told) in found
+    settings.DASHSCOPE_API_KEY = KEY
+    assert not [each for each in providers_can_be_built(None) if "dashscope" in each.msg.lower()]
+    settings.DASHSCOPE_WEBSOCKET_BASE_URL = "https://dashscope.aliyuncs.com"
+    assert "liyuan.E005" in {each.id for each in providers_can_be_built(None)}
+
+
+@pytest.mark.parametrize(
+    ("given", "address"),
+    [
+        ({}, "wss://dashscope.aliyuncs.com/api-ws/v1/inference"),
+        ({"COSYVOICE_ENDPOINT": "wss://a.example/i"}, "wss://a.example/i"),
+        (
+            {
+                "COSYVOICE_ENDPOINT": "wss://a.example/i",
+                "DASHSCOPE_WEBSOCKET_BASE_URL": "wss://b.example/i",
+            },
+            "wss://b.example/i",
+        ),
+    ],
+)
+def test_the_older_name_of_the_address_is_honoured(given, address, tmp_path):
+    shown = manage("diffsettings", "--all", env=environment(given | {"DATA_DIR": str(tmp_path)}))
+    assert f"DASHSCOPE_WEBSOCKET_BASE_URL = {address!r}" in shown
 
 
 def test_the_compatible_interface_is_of_the_same_host():

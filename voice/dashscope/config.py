@@ -1,5 +1,6 @@
 """What the client of DashScope is configured with."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import urlsplit, urlunsplit
@@ -8,6 +9,11 @@ HOST = "dashscope.aliyuncs.com"  # Beijing; Singapore is dashscope-intl.aliyuncs
 WEBSOCKET_URL = f"wss://{HOST}/api-ws/v1/inference"
 HTTP_URL = f"https://{HOST}/api/v1"
 COMPATIBLE_PATH = "/compatible-mode/v1"
+
+# Those for files, for 8 kHz and on other protocols are not of use here.
+_LISTENERS = re.compile(
+    r"(?!qwen)(?!.*-8k)[\w.-]*realtime[\w.-]*|qwen(?!.*(realtime|filetrans))[\w.-]+"
+)
 
 ShortText = Literal["websocket", "http"]
 
@@ -78,12 +84,22 @@ class DashScopeConfig:
             parts = urlsplit(address)
             if parts.scheme not in schemes or not parts.hostname:
                 raise ValueError(f"{address!r} is not an address with {' or '.join(schemes)}")
+        if not _LISTENERS.fullmatch(self.asr_model):
+            raise ValueError(
+                f"{self.asr_model!r} cannot recognise here; a realtime model of Paraformer or "
+                "Fun-ASR at 16 kHz can, or qwen3-asr-flash"
+            )
 
     @property
     def headers(self) -> dict[str, str]:
         """Those of every request."""
         workspace = {"X-DashScope-WorkSpace": self.workspace} if self.workspace else {}
         return {"Authorization": f"Bearer {self.api_key}"} | workspace
+
+    @property
+    def asr_streams(self) -> bool:
+        """Whether the model of recognition takes audio while one speaks."""
+        return not self.asr_model.startswith("qwen")
 
     @property
     def compatible_url(self) -> str:
