@@ -55,10 +55,12 @@ class ProviderProcess:
 
 
 @contextmanager
-def loopback_providers(**pace: float) -> Iterator[ProviderProcess]:
-    """The provider process; keywords are the fields of ``Pace``."""
+def loopback_providers(
+    module: str = "tests.servers.openai_api", **pace: float
+) -> Iterator[ProviderProcess]:
+    """The provider process of that module; keywords are the fields of ``Pace``."""
     options = [f"--{name.replace('_', '-')}={value}" for name, value in pace.items()]
-    command = [sys.executable, "-m", "tests.servers.openai_api", *options]
+    command = [sys.executable, "-m", module, *options]
     with start("providers", command, environment({})) as process:
         process.wait_for(lambda: "/v1" in process.log())
         url = next(line for line in process.log().splitlines() if line.endswith("/v1"))
