@@ -291,6 +291,7 @@ SIMPLE_JWT = {
 RATE_LIMITS = env.boolean("RATE_LIMITS", default=True)
 # What a user may use without a limit of their own in the admin; 0 is no limit.
 USER_REQUESTS_PER_MINUTE = env.integer("USER_REQUESTS_PER_MINUTE", 600)
+USER_CONCURRENCY = env.integer("USER_CONCURRENCY", 128)
 USER_MONTHLY_CHARACTERS = env.integer("USER_MONTHLY_CHARACTERS", 0)
 USER_MONTHLY_SECONDS = env.integer("USER_MONTHLY_SECONDS", 0)
 USER_MONTHLY_TOKENS = env.integer("USER_MONTHLY_TOKENS", 0)
