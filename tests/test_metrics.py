@@ -289,6 +289,20 @@ def test_connections_and_tasks_are_those_that_dashscope_saw(with_dashscope):
     assert figures.total("liyuan_provider_connections") == log["connections"]["open"]
 
 
+def test_the_document_lists_every_one_with_its_labels(mixed, with_dashscope):
+    text_ = (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(liyuan_\w+)` \|([^|]*)\|", text_, re.MULTILINE)
+    documented = {name: set(re.findall(r"\w+", labels)) for name, labels in rows}
+    found: dict[str, set[str]] = {}
+    for name, labels, _value in mixed.samples + with_dashscope[0].samples:
+        if name.startswith("liyuan_"):
+            family = re.sub(r"_(bucket|sum|count)$", "", name)
+            own = labels.keys() - {"kind", "process", "le"}
+            found[family] = found.get(family, set()) | own
+    unseen = {"liyuan_provider_limited_total": {"capability", "provider"}}
+    assert documented == found | unseen
+
+
 def test_the_dashboard_asks_for_what_there_is(mixed, with_dashscope):
     expressions = [
         target["expr"] for panel in DASHBOARD["panels"] for target in panel.get("targets", ())
