@@ -1,16 +1,16 @@
 """``make bench``: all measurements in one run, some four minutes; a table at the end.
 
-Name some to run only those: ``python -m bench chat call idle lists speech``.
+Name some to run only those: ``python -m bench chat call idle lists speech v1``.
 """
 
 import sys
 
-from bench import idle_sockets, role_list, syntheses
+from bench import idle_sockets, role_list, syntheses, v1_speech
 from bench.measure import table
 from bench.systems import embedded, floor, providers, scaled
 from bench.turns import CALL, CHAT, Measured, measure
 
-PARTS = ("chat", "call", "idle", "lists", "speech")
+PARTS = ("chat", "call", "idle", "lists", "speech", "v1")
 
 
 def turns(chosen: list[str]) -> list[Measured]:
@@ -84,6 +84,9 @@ def main(chosen: list[str]) -> None:
             f"\na second {syntheses.MANY} of ours: {leak.kib_each:+.1f} KiB each, "
             f"{leak.tasks:+d} tasks, {leak.sockets:+d} sockets"
         )
+    if "v1" in chosen:
+        say("/v1/audio/speech")
+        print(f"\n{v1_speech.measure()}")
 
 
 if __name__ == "__main__":
