@@ -49,7 +49,11 @@ def error_response(
     envelope = behaviour.envelope if behaviour else "openai"
     if envelope == "flat":
         number = int(code) if code and code.isdecimal() else 20015
-        return web.json_response({"code": number, "message": message, "data": None}, status=status)
+        return web.json_response(
+            {"code": number, "message": message, "data": None},
+            status=status,
+            headers={"x-siliconcloud-trace-id": "ti_loopback"},
+        )
     if envelope == "fastapi":
         where = [{"type": "extra_forbidden", "loc": ["body", param], "msg": message}]
         status = 422 if status == 400 else status

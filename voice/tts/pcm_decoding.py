@@ -6,7 +6,7 @@ from typing import Protocol
 
 from voice.audio.codecs import AudioError, Mp3Decoder
 from voice.audio.resample import Resampler
-from voice.audio.sniff import MP3, WAV, sniff
+from voice.audio.sniff import FLAC, MP3, OGG, WAV, sniff
 
 _UNKNOWN = 0xFFFFFFFF  # the size of a stream; some servers write 0 instead
 _SEARCH_LIMIT = 65_536  # bytes before the samples, notes of the maker included
@@ -124,7 +124,8 @@ class AnyDecoder:
             return WavDecoder(self._sample_rate)
         if kind is MP3 or head[:3] == b"ID3":
             return Mp3Decoder(self._sample_rate)
-        if kind is not None:
+        # Samples may by chance begin like the weaker marks of other formats.
+        if kind in (OGG, FLAC) or (kind and not self._raw_rate):
             raise AudioError(f"{kind.container}, which was not asked for", "unsupported")
         if _is_text(head):
             raise AudioError(f"a text: {head[:200].decode(errors='replace')}", "not_audio")
