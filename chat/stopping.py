@@ -21,10 +21,12 @@ class StopFilter:
     def feed(self, text: str) -> str:
         """What can go out by now; ``stopped`` says whether it was the last of it."""
         self._held += text
-        ends = [at for each in self._sequences if (at := self._held.find(each)) >= 0]
+        found = [(self._held.find(each), len(each)) for each in self._sequences]
+        # The one that is complete first counts, as it would if each letter came alone.
+        ends = [(start + length, start) for start, length in found if start >= 0]
         if ends:
             self.stopped = True
-            end = min(ends)
+            end = min(ends)[1]
         else:
             end = len(self._held) - self._pending()
         out, self._held = self._held[:end], self._held[end:]
