@@ -94,6 +94,7 @@ def configuration(*, level: str, form: str) -> dict[str, Any]:
             "openai": {"level": "WARNING"},
             "celery.worker.strategy": {"level": "WARNING"},
             "celery.app.trace": {"level": "WARNING"},
+            "websockets": {"level": "WARNING"},  # at debug it tells each header and frame
             "kombu": {"level": "ERROR"},
             "jieba": {"level": "WARNING"},
             "faster_whisper": {"level": "WARNING"},

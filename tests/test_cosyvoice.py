@@ -282,6 +282,13 @@ async def test_long_markup_is_one_message_too(server, cosyvoice):
     assert server.last("tts").texts == [text]
 
 
+async def test_markup_too_long_for_one_message_is_spoken_as_what_it_says(server, cosyvoice):
+    pieces = cosyvoice.synthesize(f"<speak>{SENTENCE * 700}</speak>", voice=VOICE)
+    assert await anext(pieces)
+    assert "enable_ssml" not in server.last("tts").parameters
+    await pieces.aclose()
+
+
 @pytest.mark.parametrize(
     "text",
     [

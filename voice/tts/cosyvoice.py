@@ -22,6 +22,7 @@ SAMPLE_RATE = 24_000
 # The service takes 200 000 a task, and counts a Chinese character as two.
 MAX_CHARACTERS = 100_000
 _SHORT = 500
+_LONGEST_MARKUP = 10_000  # one message
 # Surrogates, private and unassigned characters, controls, pictures; and what joins these.
 _UNSPOKEN = frozenset({"Cs", "Co", "Cn", "Cc", "Cf", "So", "Sk"})
 _NEVER_MARKUP = frozenset({"cosyvoice-v1"})
@@ -61,7 +62,7 @@ class CosyVoiceSynthesizer:
         if len(text) > MAX_CHARACTERS:
             raise self._error(f"the text has {len(text)} characters", "bad_request")
         markup = ssml.parse(text)
-        if markup and markup.ssml and _speakable(markup.plain) and model not in _NEVER_MARKUP:
+        if markup and self._reads(markup, model):
             begun = False
             try:
                 async with aclosing(self._spoken_markup(model, markup.ssml, parameters)) as pieces:
@@ -123,6 +124,14 @@ class CosyVoiceSynthesizer:
         async with aclosing(_whole_samples(pieces)) as samples:
             async for pcm in samples:
                 yield pcm
+
+    def _reads(self, markup: ssml.Markup, model: str) -> bool:
+        """Whether markup may be sent as such; a voice may still refuse it."""
+        return (
+            bool(markup.ssml and _speakable(markup.plain))
+            and len(markup.plain) <= _LONGEST_MARKUP
+            and model not in _NEVER_MARKUP
+        )
 
     async def _spoken_markup(
         self, model: str, document: str, parameters: Parameters
