@@ -631,6 +631,32 @@ async def test_a_writer_who_is_slow_to_begin(server, pool):
     assert told(items) == ["终于。"]
 
 
+async def test_a_failure_after_a_pause_is_a_failure(server, pool):
+    async def writer() -> AsyncIterator[str]:
+        await asyncio.sleep(0.7)
+        yield "终于。"
+
+    server.next("tts", Behaviour(), Behaviour(fault="fail_start", code="InvalidApiKey"))
+    with pytest.raises(DashScopeError) as error:
+        async for _ in Synthesis(pool, QUICK).speak(PAYLOAD, writer()):
+            pass
+    assert error.value.reason == "auth"
+    assert server.count("tts", "started") == 2
+
+
+async def test_a_service_that_is_always_out_of_patience(server, pool):
+    server.always(
+        "tts",
+        Behaviour(
+            fault="fail_start", code="CLIENT_ERROR", message="request timeout after 23 seconds."
+        ),
+    )
+    with pytest.raises(DashScopeError) as error:
+        await spoken(pool, "你好。")
+    assert error.value.reason == "unavailable"
+    assert server.count("tts", "started") == 4
+
+
 async def test_the_23_seconds_of_the_service_itself():
     async with DashScopeServer(api_key=KEY, silence=0.4) as server:
         pool = Pool(config_of(server), "tts")

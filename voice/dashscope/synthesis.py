@@ -13,6 +13,7 @@ from voice.dashscope.task import Task, running
 from voice.dashscope.unspoken import Unspoken, ends_a_sentence, pieces_of
 
 _PIECE = 500  # characters of one message; the service takes 20 000, as it bills them
+_BLAMELESS = 3  # tasks that may end for want of text, in one utterance
 
 
 class Synthesis:
@@ -59,9 +60,10 @@ class Synthesis:
         voice = (payload["model"], str(payload["parameters"].get("voice")))
         back_off = BackOff()
         begun, heard, again = False, False, False
+        blameless = 0
         try:
             while not begun or await utterance.more():
-                begun = True
+                begun, utterance.was_empty = True, False
                 try:
                     async with (
                         running(self._pool, payload, self._patience) as task,
@@ -75,7 +77,11 @@ class Synthesis:
                         error.broke_off()
                     if error.kind == "rate":
                         await back_off.wait(error)
-                    elif error.kind != "idle" and not utterance.was_empty:
+                    elif error.kind == "idle" or utterance.was_empty:
+                        blameless += 1
+                        if blameless > _BLAMELESS:
+                            raise
+                    else:
                         if again or not self._may_pass(error, heard, voice):
                             raise
                         again = True
