@@ -26,8 +26,8 @@ from tests.containers import (
 from tests.processes import ROOT
 from tests.test_house import read_settings
 
-# The image fixes these; DEBUG is never on in it.
-FIXED = {"HOST", "PORT", "DATA_DIR", "MEDIA_ROOT", "MODELS_DIR", "DEBUG"}
+# The image fixes these; DEBUG is never on in it, and the local language model is not in it.
+FIXED = {"HOST", "PORT", "DATA_DIR", "MEDIA_ROOT", "MODELS_DIR", "DEBUG", "LLM", "LLM_PORT"}
 NOT_IN_THE_IMAGE = {"tests", "bench"}
 TAG = re.compile(r"[^\s:@]+:(?P<tag>[\w.-]+)")
 
