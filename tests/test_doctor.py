@@ -115,6 +115,7 @@ def test_redis(prepared):
         code, report = doctor(values)
         assert line(report, "Redis").startswith("ok")
         assert "none for turns" in line(report, "workers")
+        assert "figures of no process" in line(report, "metrics")
         assert code == 1
         redis_server.stop()
         code, report = doctor(values)
