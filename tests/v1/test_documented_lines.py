@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.browser import chromium
 from tests.platform import DashScopeProcess, loopback_dashscope
 from tests.processes import ServerProcess, start_server
 from tests.servers.voiced import seconds_of
@@ -149,3 +150,44 @@ def test_a_transcript_by_paraformer(speaker: Caller, dashscope: DashScopeProcess
     )
     assert answer.status_code == 200, answer.text
     assert answer.json()["text"] == "今夜会有东风吗？"
+
+
+# As it stands in the documentation, but that it hands out the element instead of dropping it.
+IN_A_PAGE = """
+async function textToSpeech(text) {
+  const response = await fetch('/v1/audio/speech', {
+    method: 'POST',
+    headers: {
+      'Authorization': 'Bearer YOUR_TOKEN',
+      'Content-Type': 'application/json'
+    },
+    body: JSON.stringify({
+      model: 'cosyvoice-v2',
+      input: text,
+      voice: 'longyingcui'
+    })
+  });
+
+  const audioBlob = await response.blob();
+  const audio = new Audio(URL.createObjectURL(audioBlob));
+  audio.play();
+  return audio;
+}
+"""
+PLAYED = """async () => {
+  const audio = await textToSpeech('今夜会有东风吗？');
+  await new Promise((resolve, reject) => {
+    audio.onended = resolve;
+    audio.onerror = () => reject(audio.error);
+  });
+  return audio.currentTime;
+}"""
+
+
+@pytest.mark.browser
+def test_the_lines_of_a_page(speaker: Caller):
+    with chromium() as browser:
+        page = browser.new_context(bypass_csp=True).new_page()
+        page.goto(speaker.account.base_url + "/api/health")
+        page.add_script_tag(content=IN_A_PAGE.replace("YOUR_TOKEN", speaker.account.access))
+        assert page.evaluate(PLAYED) > 0.5
