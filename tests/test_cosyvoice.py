@@ -252,6 +252,15 @@ async def test_by_http_a_rate_limit_is_waited_for(server, by_http):
     assert server.count("speech", "started") == 2
 
 
+async def test_where_there_is_no_http_short_texts_go_by_websocket(server, by_http):
+    refusal = Behaviour(status=400, code="InvalidParameter", message="url error, please check url!")
+    server.always("speech", refusal)
+    for _ in range(2):
+        assert await pcm_of(by_http, SENTENCE) == voiced.pcm(voiced.seconds_of(SENTENCE))
+    assert server.count("speech", "started") == 1
+    assert server.count("tts", "finished") == 2
+
+
 async def test_a_closed_synthesiser_is_not_used_by_http_either(by_http):
     await pcm_of(by_http, SENTENCE)
     await by_http.aclose()

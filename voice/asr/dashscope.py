@@ -12,7 +12,6 @@ from voice.dashscope.errors import DashScopeError
 from voice.dashscope.messages import Parameters, RunPayload, Sentence, output_of, recognition
 from voice.dashscope.pool import Pool
 from voice.dashscope.task import Task, running
-from voice.http_transport import certificates
 
 _BYTES_A_SECOND = SAMPLE_RATE * 2
 _FRAME = _BYTES_A_SECOND // 10  # 100 ms, as the service advises
@@ -71,7 +70,6 @@ class StreamingRecognizer:
         Raises:
             ProviderError: There is none to be had.
         """
-        await asyncio.to_thread(certificates)
         await self._pool.warm()
 
     async def probe(self) -> None:

@@ -16,6 +16,7 @@ from typing import Literal
 from voice.dashscope.config import DashScopeConfig
 from voice.dashscope.connection import Connection, opened
 from voice.dashscope.errors import DashScopeError
+from voice.http_transport import certificates
 
 IDLE_SECONDS = 40.0  # the service drops one after about 60
 
@@ -90,6 +91,7 @@ class Pool:
         self._coming: asyncio.Task[None] | None = None  # a connection that nobody has yet
         self._closing: set[asyncio.Task[None]] = set()
         self._sweep: asyncio.TimerHandle | None = None
+        self._certificates_read = False
         self._closed = False
         with _lock:
             _pools.add(self)
@@ -157,6 +159,9 @@ class Pool:
 
     async def warm(self) -> None:
         """Have one connection ready. Raises DashScopeError where there is none to be had."""
+        if not self._certificates_read:
+            await asyncio.to_thread(certificates)
+            self._certificates_read = True
         if kept := self._newest():
             self._kept.append(kept)
             return

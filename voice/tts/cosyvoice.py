@@ -1,6 +1,6 @@
 """Synthesis by CosyVoice, the voices of DashScope."""
 
-import asyncio
+import logging
 import unicodedata
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
@@ -13,10 +13,11 @@ from voice.dashscope.messages import Parameters, synthesis
 from voice.dashscope.pool import Pool
 from voice.dashscope.synthesis import Synthesis
 from voice.errors import ProviderError, Reason
-from voice.http_transport import certificates
 from voice.tts import ssml
 from voice.tts.base import SentenceBegins, SynthesizerCapabilities, VoiceRef
 from voice.tts.pcm_decoding import PcmDecoder
+
+log = logging.getLogger(__name__)
 
 SAMPLE_RATE = 24_000
 # The service takes 200 000 a task, and counts a Chinese character as two.
@@ -52,7 +53,8 @@ class CosyVoiceSynthesizer:
     def __init__(self, config: DashScopeConfig) -> None:
         self._pool = Pool(config, "tts")
         self._synthesis = Synthesis(self._pool, config.patience)
-        self._http = HttpSynthesis(config) if config.short_text == "http" else None
+        self._http = HttpSynthesis(config)
+        self._by_http = config.short_text == "http"
 
     async def synthesize(
         self, text: str, *, voice: VoiceRef, speed: float = 1.0
@@ -101,7 +103,6 @@ class CosyVoiceSynthesizer:
         Raises:
             ProviderError: There is none to be had.
         """
-        await asyncio.to_thread(certificates)
         await self._pool.warm()
 
     async def probe(self) -> None:
@@ -110,17 +111,29 @@ class CosyVoiceSynthesizer:
 
     async def aclose(self) -> None:
         await self._pool.aclose()
-        if self._http:
-            await self._http.aclose()
+        await self._http.aclose()
 
     async def _spoken(
         self, model: str, text: str, parameters: Parameters
     ) -> AsyncGenerator[bytes, None]:
         """Plain text, by the way that its length suggests."""
-        if self._http and len(text) <= _SHORT:
-            pieces = self._http.speak(model, text, parameters)
-        else:
-            pieces = _audio(self._synthesis.speak(synthesis(model, parameters), _one(text)))
+        if self._by_http and len(text) <= _SHORT:
+            begun = False
+            by_http = _whole_samples(self._http.speak(model, text, parameters))
+            try:
+                async with aclosing(by_http) as samples:
+                    async for pcm in samples:
+                        begun = True
+                        yield pcm
+            except DashScopeError as error:
+                if begun or "url error" not in str(error).lower():
+                    raise
+                # What a region answers where these voices are not to be had by HTTP.
+                self._by_http = False
+                log.warning("short texts go by WebSocket from now on: %s", error)
+            else:
+                return
+        pieces = _audio(self._synthesis.speak(synthesis(model, parameters), _one(text)))
         async with aclosing(_whole_samples(pieces)) as samples:
             async for pcm in samples:
                 yield pcm
