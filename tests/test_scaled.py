@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import httpx
 import pytest
 import redis
 from websockets.exceptions import ConnectionClosed
@@ -111,6 +112,28 @@ def test_text_voice_and_call(client, role, platform):
     with client.socket("/api/ws/voice_chat") as socket:
         socket.send(call(role, url))
         assert seconds_of(joined(socket.until_final())) > 0.5
+
+
+def test_what_a_worker_has_spoken_is_served_by_the_web_process(client, platform):
+    role = client.add_role(greeting="（拱手）久候多时了，今夜必有东风。")
+    wait_until(lambda: client.get(f"/api/role/{role}/greeting")["url"])
+    url = platform.server.base_url + client.get(f"/api/role/{role}/greeting")["url"]
+    answer = httpx.get(url)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "audio/flac")
+    # A turn's voice has its apology spoken by the same worker; whichever comes later hears it.
+    with client.socket("/api/ws/voice_chat") as socket:
+        say = call(role, client.upload(sample("mp3")))
+        socket.send(say)
+        assert socket.until_final()[-1]["type"] == "audio"
+        # One is left for the apology, where it was not asked for by now.
+        platform.providers.script("speech", {}, status=503)
+
+        def apologises() -> bool:
+            socket.send(say)
+            *before, last = socket.until_final()
+            return last["type"] == "error" and bool(before) and seconds_of(joined(before)) > 1
+
+        wait_until(apologises)
 
 
 def test_a_hundred_turns_at_once(client, role, platform):
