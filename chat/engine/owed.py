@@ -25,7 +25,7 @@ class Owed:
         async for text in texts:
             waited = self._letters > 0
             self._letters += _letters(text)
-            if self._limit and not waited:
+            if self._limit and not waited and not self._limit.expired():
                 self._limit.reschedule(self._deadline())
             yield text
 
