@@ -17,6 +17,7 @@ from jsonschema import Draft202012Validator
 from tests.audio_samples import sample
 from tests.browser import chromium
 from tests.platform import PASSWORD, Client
+from tests.processes import ServerProcess, start_server
 
 PAGES = {"/api/docs", "/api/docs/sockets"}
 ROLE = {
@@ -125,9 +126,16 @@ class Witness:
         return answer.json()
 
 
-def test_what_the_server_answers_is_what_the_description_says(openapi, server):
-    ask = Witness(openapi, server.base_url)
-    name = Client.register(server.base_url).username + "x"
+@pytest.fixture
+def speaking() -> Iterator[ServerProcess]:
+    """A server with a voice that nobody reaches: what is to be spoken stays to be spoken."""
+    with start_server({"TTS_BASE_URL": "http://127.0.0.1:9/v1"}) as running:
+        yield running
+
+
+def test_what_the_server_answers_is_what_the_description_says(openapi, speaking):
+    ask = Witness(openapi, speaking.base_url)
+    name = Client.register(speaking.base_url).username + "x"
     credentials = {"username": name, "password": PASSWORD}
     ask("GET", "/api/health")
     ask("GET", "/api/voiceTypes")
@@ -159,6 +167,8 @@ def test_what_the_server_answers_is_what_the_description_says(openapi, server):
     ask("PUT", "/api/role/{role_id}", values=role, json={"age": 31})
     ask("PUT", "/api/role/{role_id}", 403, values={"role_id": 10**9}, json={"age": 31})
     ask("GET", "/api/role/{role_id}", values=role)
+    assert ask("GET", "/api/role/{role_id}/greeting", values=role)["data"] == {"url": None}
+    ask("GET", "/api/role/{role_id}/greeting", 404, values={"role_id": 10**9})
     ask("GET", "/api/role/list", params={"page_size": 50})
     ask("GET", "/api/role/list", 400, params={"page": 0})
     ask("GET", "/api/role/user/{user_id}", values={"user_id": user["id"]})
