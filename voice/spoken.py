@@ -1,7 +1,9 @@
 """A text as audio in one of the formats of ``/v1/audio/speech``, while it is being made."""
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import cast
@@ -18,6 +20,8 @@ _SLOWEST, _FASTEST = 0.5, 2.0
 # Longer pieces are encoded in a thread: at some 10 ms of CPU a second of audio at the worst,
 # shorter ones cost less than the way there and back.
 _INLINE_BYTES = SAMPLE_RATE * 2 // 4
+# Of their own: who waits for a file must not stand behind somebody's minutes of audio.
+_encoders = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="encode")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,7 @@ class SpokenText:
             async for pcm in clip:
                 if encoded := await self._run(pcm):
                     yield encoded
-        rest = await asyncio.to_thread(self._finish)
+        rest = await asyncio.get_running_loop().run_in_executor(_encoders, self._finish)
         if not self.seconds:
             provider = self._saying.voice.provider
             raise ProviderError("nothing was said", provider=provider, reason="unavailable")
@@ -84,7 +88,7 @@ class SpokenText:
     async def _run(self, pcm: bytes) -> bytes:
         if len(pcm) <= _INLINE_BYTES:
             return self._feed(pcm)
-        return await asyncio.to_thread(self._feed, pcm)
+        return await asyncio.get_running_loop().run_in_executor(_encoders, self._feed, pcm)
 
     def _feed(self, pcm: bytes) -> bytes:
         if self._resampler:
