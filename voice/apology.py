@@ -1,6 +1,5 @@
 """What a character says when its voice has failed: one sentence, kept from a better day."""
 
-import math
 import time
 
 import structlog
@@ -13,13 +12,14 @@ from voice.tts.base import VoiceRef
 logger = structlog.get_logger(__name__)
 
 _AGAIN_SECONDS = 24 * 3600.0
+_LATER_SECONDS = 600.0
 
 _SENTENCES = {
     "zh": "抱歉，我的嗓子一时出不了声，请过一会儿再跟我说。",
     "en": "I'm sorry, I have lost my voice for a moment. Please talk to me again a little later.",
 }
 
-_asked: dict[tuple[VoiceRef, str], float] = {}
+_due: dict[tuple[VoiceRef, str], float] = {}
 
 
 def sentence(language: str) -> str:
@@ -43,17 +43,18 @@ async def keep(voice: VoiceRef, language: str) -> None:
     """Have a voice that works speak its apology, unless it is kept; once a day and process.
 
     For after a turn: it takes as long as the sentence takes to be spoken. A failure is
-    logged, and the next turn tries again.
+    logged; a turn after ten minutes tries again.
     """
     kept, asked = speech.current().kept, (voice, language)
-    if kept is None or not settings.SPEECH_CACHE_MB:
+    if kept is None or not settings.SPEECH_CACHE_MB or time.monotonic() < _due.get(asked, 0.0):
         return
-    if time.monotonic() - _asked.get(asked, -math.inf) < _AGAIN_SECONDS:
-        return
-    _asked[asked] = time.monotonic()
+    _due[asked] = time.monotonic() + _LATER_SECONDS  # also while it is being spoken
     try:
         async for _ in kept.synthesize(sentence(language), voice=voice):
             pass
     except ProviderError as error:
-        del _asked[asked]
         logger.warning("apology not spoken", provider=error.provider, why=str(error))
+        return
+    await kept.flush()
+    if await recall(voice, language):  # else another voice stood in
+        _due[asked] = time.monotonic() + _AGAIN_SECONDS
