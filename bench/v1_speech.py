@@ -13,7 +13,7 @@ from bench.measure import Percentiles, cpu_seconds
 from tests.platform import Client, ProviderProcess, loopback_providers
 from tests.processes import ServerProcess, start_server
 
-AT_ONCE, ROUNDS, WARM_UP = 20, 5, 2
+AT_ONCE, ROUNDS, WARM_UP = 20, 3, 2
 _PAUSE = 1.0  # seconds between two questions of one caller: what is kept takes no time itself
 FORMATS = ("pcm", "mp3", "opus")
 # What a vendor of speech needs: so long to the first byte, then so many times real time.
