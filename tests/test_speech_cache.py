@@ -470,3 +470,18 @@ def test_a_damaged_file_is_not_served(store) -> None:
     default_storage.delete(name_of(digest))
     default_storage.save(name_of(digest), ContentFile(b"half"))
     assert Client().get(path_of(digest)).status_code == 404
+
+
+def test_what_the_operator_deletes_goes_with_its_file(store, admin_client) -> None:
+    for n in range(3):
+        keep(store, f"key {n}", b"%d" % n)
+    first, *others = KeptSpeech.objects.order_by("key").values_list("pk", flat=True)
+    admin_client.post(f"/admin/voice/keptspeech/{first}/delete/", {"post": "yes"})
+    assert {row.key for row in KeptSpeech.objects.all()} == {"key 1", "key 2"}
+    assert len(files()) == 2
+    admin_client.post(
+        "/admin/voice/keptspeech/",
+        {"action": "delete_selected", "_selected_action": others, "post": "yes"},
+    )
+    assert not KeptSpeech.objects.exists()
+    assert not files()

@@ -12,8 +12,9 @@ from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextInputWidget
 
 from voice import catalogue, samples, services
-from voice.models import Voice
+from voice.models import KeptSpeech, Voice
 from voice.speech import tts_names
+from voice.speech_store import speech_forget
 
 
 class VoiceForm(forms.ModelForm[Voice]):
@@ -126,3 +127,25 @@ class VoiceAdmin(ModelAdmin):
     def _switch(self, request: HttpRequest, queryset: QuerySet[Voice], *, enabled: bool) -> None:
         changed = services.voices_switch(voices=queryset, enabled=enabled)
         self.message_user(request, _("已更改 %(number)d 个声音") % {"number": changed})
+
+
+@admin.register(KeptSpeech)
+class KeptSpeechAdmin(ModelAdmin):
+    """What is kept of speech; what is deleted here goes with its file."""
+
+    list_display = ("key", "size", "created_at", "used_at")
+    search_fields = ("key", "digest")
+    date_hierarchy = "used_at"
+    ordering = ("-used_at",)
+
+    def delete_model(self, request: HttpRequest, obj: KeptSpeech) -> None:
+        speech_forget([obj.pk])
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[KeptSpeech]) -> None:
+        speech_forget(list(queryset.values_list("pk", flat=True)))
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False

@@ -56,5 +56,5 @@ async def keep(voice: VoiceRef, language: str) -> None:
         logger.warning("apology not spoken", provider=error.provider, why=str(error))
         return
     await kept.flush()
-    if await recall(voice, language):  # else another voice stood in
+    if await kept.holds(sentence(language), voice=voice):  # else another voice stood in
         _due[asked] = time.monotonic() + _AGAIN_SECONDS

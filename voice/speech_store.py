@@ -113,6 +113,12 @@ def speech_clean_up(now: datetime) -> int:
     return sum(_forget(pks, {going[pk] for pk in pks}) for pks in batches)
 
 
+def speech_forget(rows: Collection[int]) -> int:
+    """Delete kept speech by primary keys, with its files; returns how many were forgotten."""
+    digests = KeptSpeech.objects.filter(pk__in=rows).values_list("digest", flat=True)
+    return _forget(rows, set(digests))
+
+
 def _forget(pks: Collection[int], digests: Collection[str]) -> int:
     """Delete the files that only these rows speak of, then the rows."""
     rows = KeptSpeech.objects.filter(digest__in=digests).values_list("pk", "digest")

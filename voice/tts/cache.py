@@ -167,6 +167,16 @@ class CachedSynthesizer:
             with suppress(StoreError):  # the next one who reads it finds the same
                 await self._store.discard(key)
 
+    async def holds(self, text: str, *, voice: VoiceRef, speed: float = 1.0) -> bool:
+        """Whether this speech is kept; not counted, as nobody wants to hear it."""
+        if self._store is None:
+            return False
+        try:
+            return await self._store.get(self.key(text, voice, speed)) is not None
+        except StoreError as error:
+            logger.warning("kept speech cannot be looked up: %s", error)
+            return False
+
     async def warm(self) -> None:
         """See `Synthesizer.warm`."""
         await self._chain.warm()
