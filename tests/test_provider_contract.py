@@ -92,7 +92,7 @@ def config(
         try:
             weights.fetch(settings.MODELS_DIR, _Silent())
         except weights.WeightsUnavailableError as error:
-            pytest.skip(str(error))
+            pytest.fail(str(error))
     return ProviderConfig(
         base_url=loopback.base_url,
         model="loopback",
