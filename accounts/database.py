@@ -59,7 +59,8 @@ async def in_database_thread(function: Callable[P, T], *args: P.args, **kwargs: 
 
     Context variables (request and turn ids of the log) are those of the caller. If the
     caller is cancelled the function still runs to its end, so that a write is whole.
-    A function that finds the kept connection dead is run once more on a new one.
+    A function that finds the kept connection dead is run once more on a new one. Only where
+    the connection is lost while the database acknowledges a commit is a write made twice.
     """
     context = copy_context()
 

@@ -1,4 +1,4 @@
-"""``make bench``: all measurements in one run, some four minutes; a table at the end.
+"""``make bench``: all measurements in one run, some eight minutes; a table at the end.
 
 Name some to run only those: ``python -m bench chat call idle lists speech v1``.
 """

@@ -5,6 +5,7 @@ standard input, so it never outlives whoever started it, however they end.
 """
 
 import argparse
+import importlib.util
 import os
 import subprocess
 import sys
@@ -32,8 +33,6 @@ class LocalModelError(Exception):
 
 def is_installed() -> bool:
     """Whether the runtime is here; it comes with ``make run LLM=local`` alone."""
-    import importlib.util
-
     return importlib.util.find_spec("xllamacpp") is not None
 
 
