@@ -9,10 +9,14 @@ import contextlib
 import functools
 import ssl
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 import httpx2
 from yarl import URL
+
+from voice.http_patience import patient, pieces
 
 _KEEPALIVE_SECONDS = 60  # people pause between turns; a TLS handshake costs two round trips
 
@@ -27,7 +31,6 @@ def certificates() -> ssl.SSLContext:
 _MEANINGS: tuple[tuple[type[Exception], type[httpx2.TransportError]], ...] = (
     (aiohttp.ConnectionTimeoutError, httpx2.ConnectTimeout),
     (aiohttp.SocketTimeoutError, httpx2.ReadTimeout),
-    (TimeoutError, httpx2.PoolTimeout),
     (aiohttp.ClientConnectorError, httpx2.ConnectError),
     (aiohttp.ClientOSError, httpx2.ReadError),
     (aiohttp.ClientError, httpx2.RemoteProtocolError),
@@ -35,11 +38,35 @@ _MEANINGS: tuple[tuple[type[Exception], type[httpx2.TransportError]], ...] = (
 )
 
 
+@dataclass(slots=True)
+class _Place:
+    """A request's place in the pool."""
+
+    awaited: bool = False
+
+
+def _traces() -> aiohttp.TraceConfig:
+    """Notes who waits for a place: one error of aiohttp's stands for that and for connecting."""
+
+    async def queued(_: object, context: Any, __: object) -> None:
+        context.trace_request_ctx.awaited = True
+
+    async def served(_: object, context: Any, __: object) -> None:
+        context.trace_request_ctx.awaited = False
+
+    traces = aiohttp.TraceConfig()
+    traces.on_connection_queued_start.append(queued)
+    traces.on_connection_queued_end.append(served)
+    return traces
+
+
 @contextlib.contextmanager
-def _translated() -> Iterator[None]:
+def _translated(place: _Place | None = None) -> Iterator[None]:
     try:
         yield
     except (aiohttp.ClientError, OSError) as error:
+        if place and place.awaited:
+            raise httpx2.PoolTimeout("all connections are in use") from error
         meaning = next(ours for theirs, ours in _MEANINGS if isinstance(error, theirs))
         raise meaning(str(error) or type(error).__name__) from error
 
@@ -47,12 +74,13 @@ def _translated() -> Iterator[None]:
 class _Body(httpx2.AsyncByteStream):
     """The body of an answer as it comes in; closed early, the connection goes with it."""
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, patience: float | None) -> None:
         self._response = response
+        self._patience = patience
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         with _translated():
-            async for piece in self._response.content.iter_any():
+            async for piece in pieces(self._response.content, self._patience):
                 yield piece
 
     async def aclose(self) -> None:
@@ -78,22 +106,27 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
             httpx2.TransportError: No answer was had, or it broke off.
         """
         wanted = request.extensions.get("timeout", {})
-        with _translated():
-            response = await self._opened().request(
-                request.method,
-                URL(str(request.url), encoded=True),
-                headers=request.headers.multi_items(),
-                data=await request.aread(),
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(
-                    total=None,
-                    connect=wanted.get("pool"),
-                    sock_connect=wanted.get("connect"),
-                    sock_read=wanted.get("read"),
-                ),
-            )
+        phases = [wanted.get("pool"), wanted.get("connect"), wanted.get("read")]
+        longest = None if None in phases else sum(phases)
+        place = _Place()
+        with _translated(place):
+            async with patient(longest):
+                response = await self._opened().request(
+                    request.method,
+                    URL(str(request.url), encoded=True),
+                    headers=request.headers.multi_items(),
+                    data=await request.aread(),
+                    allow_redirects=False,
+                    timeout=aiohttp.ClientTimeout(
+                        total=None,
+                        connect=wanted.get("pool"),
+                        sock_connect=wanted.get("connect"),
+                    ),
+                    trace_request_ctx=place,
+                )
+        body = _Body(response, wanted.get("read"))
         return httpx2.Response(
-            response.status, headers=response.raw_headers, stream=_Body(response), request=request
+            response.status, headers=response.raw_headers, stream=body, request=request
         )
 
     def _opened(self) -> aiohttp.ClientSession:
@@ -104,6 +137,7 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
                     keepalive_timeout=_KEEPALIVE_SECONDS,
                     ssl=certificates(),
                 ),
+                trace_configs=[_traces()],
                 auto_decompress=False,  # httpx2 does that
                 cookie_jar=aiohttp.DummyCookieJar(),
                 skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),

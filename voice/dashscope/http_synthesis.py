@@ -5,6 +5,7 @@ Source: https://help.aliyun.com/zh/model-studio/cosyvoice-tts-http-api
 
 import base64
 import binascii
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -15,6 +16,7 @@ from voice.dashscope.backoff import BackOff
 from voice.dashscope.config import DashScopeConfig
 from voice.dashscope.errors import DashScopeError, refusal
 from voice.dashscope.messages import Parameters
+from voice.http_patience import patient, pieces
 from voice.http_transport import certificates
 
 _PATH = "/services/audio/tts/SpeechSynthesizer"
@@ -70,12 +72,16 @@ class HttpSynthesis:
             await self._session.close()
 
     async def _asked(self, body: dict[str, Any]) -> AsyncIterator[bytes]:
-        heard = False
+        heard, patience = False, self._config.patience
         try:
-            async with self._opened().post(self._config.http_url + _PATH, json=body) as response:
-                if response.status != 200:
-                    raise await _refused(response)
-                async for event in _events(response.content):
+            async with contextlib.AsyncExitStack() as answer:
+                async with patient(patience.connect + patience.first_audio):
+                    response = await answer.enter_async_context(
+                        self._opened().post(self._config.http_url + _PATH, json=body)
+                    )
+                    if response.status != 200:
+                        raise await _refused(response)
+                async for event in _events(pieces(response.content, patience.first_audio)):
                     if event.get("code"):
                         raise refusal(
                             str(event["code"]),
@@ -117,18 +123,17 @@ class HttpSynthesis:
                     total=None,
                     connect=patience.connect,
                     sock_connect=patience.connect,
-                    sock_read=patience.first_audio,
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._session
 
 
-async def _events(content: aiohttp.StreamReader) -> AsyncIterator[dict[str, Any]]:
+async def _events(body: AsyncIterator[bytes]) -> AsyncIterator[dict[str, Any]]:
     """The JSON of each server-sent event, whose data may span lines."""
     data: list[bytes] = []
     rest = b""
-    async for piece in content.iter_any():
+    async for piece in body:
         *lines, rest = (rest + piece).split(b"\n")
         for line in lines:
             line = line.rstrip(b"\r")

@@ -9,6 +9,7 @@ import aiohttp
 
 from voice.errors import ProviderError, Reason
 from voice.http_errors import reason_of, retry_after
+from voice.http_patience import patient
 from voice.http_transport import certificates
 from voice.qiniu.config import QiniuConfig
 from voice.registry import CONNECT_TIMEOUT, READ_TIMEOUT
@@ -29,7 +30,7 @@ class QiniuClient:
         config: The address and the key.
         name: Registry name, for errors.
         connect_timeout: Seconds to connect, and for the handshake of a WebSocket.
-        read_timeout: Seconds without a byte after which an answer counts as lost.
+        read_timeout: Seconds after which an answer that has not come counts as lost.
     """
 
     def __init__(
@@ -63,9 +64,12 @@ class QiniuClient:
             ProviderError: It was refused, did not come, or is no JSON.
         """
         with self.failures():
-            async with self._opened().request(
-                method, self._base_url + path, json=body, allow_redirects=False
-            ) as response:
+            async with (
+                patient(self._connect_timeout + self.read_timeout),
+                self._opened().request(
+                    method, self._base_url + path, json=body, allow_redirects=False
+                ) as response,
+            ):
                 content = await response.read()
         if response.status != 200:
             raise self._refusal(response.status, response.headers, content)
@@ -87,13 +91,14 @@ class QiniuClient:
         url = self._base_url.replace("http", "ws", 1) + path
         with self.failures():
             try:
-                socket = await self._opened().ws_connect(
-                    url,
-                    headers=headers,
-                    heartbeat=_PING_SECONDS,
-                    max_msg_size=_LARGEST_MESSAGE,
-                    timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_SECONDS),
-                )
+                async with patient(self._connect_timeout + self.read_timeout):
+                    socket = await self._opened().ws_connect(
+                        url,
+                        headers=headers,
+                        heartbeat=_PING_SECONDS,
+                        max_msg_size=_LARGEST_MESSAGE,
+                        timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_SECONDS),
+                    )
             except aiohttp.WSServerHandshakeError as error:
                 raise self._refusal(error.status, error.headers or {}, b"") from error
         try:
@@ -189,7 +194,6 @@ class QiniuClient:
                     total=None,
                     connect=self._connect_timeout,
                     sock_connect=self._connect_timeout,
-                    sock_read=self.read_timeout,
                 ),
             )
         return self._session
