@@ -59,10 +59,26 @@ class TokenAuthentication(JWTAuthentication):
         return user
 
 
-def user_of_token(raw: str) -> User | None:
-    """The user of an encoded access token; None where it is expired, forged or revoked."""
+def token_of(raw: str) -> tuple[Token, User] | None:
+    """An encoded access token and its user; None where it is expired, forged or revoked."""
     authentication = TokenAuthentication()
     try:
-        return authentication.get_user(authentication.get_validated_token(raw.encode()))
+        token = authentication.get_validated_token(raw.encode())
+        return token, authentication.get_user(token)
     except (InvalidToken, AuthenticationFailed, UnicodeEncodeError):
         return None
+
+
+def user_of_token(raw: str) -> User | None:
+    """The user of an encoded access token; None where it is expired, forged or revoked."""
+    found = token_of(raw)
+    return found[1] if found else None
+
+
+def is_revoked(token: Token) -> bool:
+    """Whether a token that was valid has been revoked since, whatever its age."""
+    try:
+        TokenAuthentication().get_user(token)
+    except (InvalidToken, AuthenticationFailed):
+        return True
+    return False

@@ -1,4 +1,4 @@
-"""What a program signs in with: an access token of a session, or an API key."""
+"""What a program signs in with: an access token of a session, an API key, a browser's cookie."""
 
 import hashlib
 import re
@@ -6,12 +6,18 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from importlib import import_module
 from threading import Lock
+from types import SimpleNamespace
+from typing import Any, cast
 
+from django.conf import settings
+from django.contrib.auth import get_user
 from django.db.models import Q
 from django.utils import timezone
+from rest_framework_simplejwt.tokens import Token
 
-from accounts.authentication import USER_SECONDS, user_of_token
+from accounts.authentication import USER_SECONDS, is_revoked, token_of
 from accounts.models import ApiKey, User
 
 # 256 random bits in base64url behind the prefix; what differs in form is no key of ours.
@@ -27,11 +33,15 @@ class Credential:
 
     Attributes:
         user: An active user.
-        key: The API key that was shown; None for an access token.
+        key: The API key that was shown, if it was one.
+        token: The access token that was shown, if it was one.
+        cookie: The key of the browser's session, if it was one.
     """
 
     user: User
     key: ApiKey | None = field(default=None)
+    token: Token | None = field(default=None, repr=False)
+    cookie: str = field(default="", repr=False)
 
     @property
     def key_id(self) -> int | None:
@@ -100,18 +110,45 @@ def credential_of(raw: str) -> Credential | None:
         None for what is forged, expired, revoked or no active user's.
     """
     if not raw.startswith("sk-"):
-        user = user_of_token(raw)
-        return Credential(user) if user else None
-    key = _key_of(raw) if _KEY.fullmatch(raw) else None
-    now = timezone.now()
-    if key is None or (key.expires_at is not None and key.expires_at <= now):
+        found = token_of(raw)
+        return Credential(found[1], token=found[0]) if found else None
+    key = usable_key(digest_of(raw)) if _KEY.fullmatch(raw) else None
+    if key is None:
         return None
-    _note_use(key, now)
+    _note_use(key, timezone.now())
     return Credential(key.user, key)
 
 
-def _key_of(raw: str) -> ApiKey | None:
-    digest = digest_of(raw)
+def credential_of_cookie(session_key: str) -> Credential | None:
+    """Whose browser's session this is; for a thread of the database. None for nobody's."""
+    store = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
+    user = get_user(cast(Any, SimpleNamespace(session=store)))
+    if not isinstance(user, User) or not user.is_active:
+        return None
+    return Credential(user, cookie=session_key)
+
+
+def is_still_good(credential: Credential) -> bool:
+    """Whether what was shown once would still be let in; for a thread of the database.
+
+    An access token may have grown old meanwhile, as long as it was not revoked.
+    """
+    if credential.key is not None:
+        return usable_key(credential.key.digest) is not None
+    if credential.token is not None:
+        return not is_revoked(credential.token)
+    return credential_of_cookie(credential.cookie) is not None
+
+
+def usable_key(digest: str) -> ApiKey | None:
+    """A key that is neither revoked nor expired, of an active user."""
+    key = _key_of(digest)
+    if key is None or (key.expires_at is not None and key.expires_at <= timezone.now()):
+        return None
+    return key
+
+
+def _key_of(digest: str) -> ApiKey | None:
     key = recent_keys.get(digest)
     if key is None:
         changes = recent_keys.changes

@@ -30,6 +30,10 @@ class Fields:
         """The value as it came; None where there is none."""
         return self._values.get(name)
 
+    def all(self) -> Mapping[str, Any]:
+        """All of them, as they came."""
+        return self._values
+
     def text(self, name: str, *, default: str | None = None, longest: int = 0) -> str:
         """A string; one that must be there has no default.
 

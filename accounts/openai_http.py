@@ -200,16 +200,31 @@ def _key_of(request: HttpRequest) -> str:
 
 def _admit(raw: str, budgets: Collection[str]) -> Credential:
     """Whose key it is. Raises ApiError where it is nobody's, or may do no more for now."""
+    credential = credential_of(raw) if raw else None
+    if credential is None:
+        raise no_key(raw)
+    check_quota(credential, budgets)
+    return credential
+
+
+def no_key(raw: str, message: str = "") -> ApiError:
+    """The refusal of a credential: one that is nobody's, or (empty) none at all.
+
+    Args:
+        raw: As it was shown.
+        message: What is wrong with it, where that is something else.
+    """
     refused = {"WWW-Authenticate": 'Bearer realm="api"'}
+    message = message or "Incorrect API key provided. It may have been revoked or have expired."
     if not raw:
         message = (
             "You didn't provide an API key. Send it in the Authorization header: Bearer YOUR_KEY."
         )
-        raise ApiError(401, message, code="invalid_api_key", headers=refused)
-    credential = credential_of(raw)
-    if credential is None:
-        message = "Incorrect API key provided. It may have been revoked or have expired."
-        raise ApiError(401, message, code="invalid_api_key", headers=refused)
+    return ApiError(401, message, code="invalid_api_key", headers=refused)
+
+
+def check_quota(credential: Credential, budgets: Collection[str]) -> None:
+    """Count a request; for a thread of the database. Raises ApiError (429) for one too many."""
     try:
         quotas.check(credential, budgets)
     except quotas.QuotaSpent as error:
@@ -228,4 +243,3 @@ def _admit(raw: str, budgets: Collection[str]) -> Credential:
             code="rate_limit_exceeded",
             headers={"Retry-After": str(error.retry_after)},
         ) from error
-    return credential

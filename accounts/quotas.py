@@ -124,13 +124,22 @@ def check(credential: Credential, budgets: Collection[str] = tuple(BUDGETS)) -> 
         RateExceeded: Too many requests this minute. Not with RATE_LIMITS off.
         QuotaSpent: Nothing is left of one of the budgets.
     """
-    user, key = credential.user, credential.key
     if settings.RATE_LIMITS:
-        own = user.requests_per_minute
-        _count_request(f"user:{user.pk}", settings.USER_REQUESTS_PER_MINUTE if own is None else own)
-        if key is not None:
-            _count_request(f"key:{key.pk}", key.requests_per_minute or 0)
+        count_request(credential)
     check_budgets(credential, budgets)
+
+
+def count_request(credential: Credential) -> None:
+    """Count a request against the limits of its user and key; for a thread of the database.
+
+    Raises:
+        RateExceeded: It is one too many in this minute.
+    """
+    user, key = credential.user, credential.key
+    own = user.requests_per_minute
+    _count_request(f"user:{user.pk}", settings.USER_REQUESTS_PER_MINUTE if own is None else own)
+    if key is not None:
+        _count_request(f"key:{key.pk}", key.requests_per_minute or 0)
 
 
 def check_budgets(credential: Credential, budgets: Collection[str]) -> None:
@@ -147,6 +156,29 @@ def check_budgets(credential: Credential, budgets: Collection[str]) -> None:
         _check_budget(budget, limit_of_user(user, budget), user.pk, None)
         if key is not None:
             _check_budget(budget, _own_limit(key, budget) or 0, user.pk, key.pk)
+
+
+def is_bounded(credential: Credential, budget: str) -> bool:
+    """Whether there is a limit to what may be used of a budget."""
+    own = _own_limit(credential.key, budget) if credential.key else 0
+    return bool(limit_of_user(credential.user, budget) or own)
+
+
+def left_of(credential: Credential, budget: str) -> tuple[int, float] | None:
+    """The limit of a budget and what is left of it, where least is; None for no limit.
+
+    For a thread of the database.
+    """
+    user, key = credential.user, credential.key
+    limits: list[tuple[int, int | None]] = [(limit_of_user(user, budget), None)]
+    if key is not None:
+        limits.append((_own_limit(key, budget) or 0, key.pk))
+    left = [
+        (limit, max(0.0, limit - month_sums.get(user.pk, key_id)[budget]))
+        for limit, key_id in limits
+        if limit
+    ]
+    return min(left, key=lambda each: each[1], default=None)
 
 
 def limit_of_user(user: User, budget: str) -> int:
@@ -172,7 +204,7 @@ def _own_limit(whose: Limits, budget: str) -> int | None:
 
 def _check_budget(budget: str, limit: int, user_id: int, key_id: int | None) -> None:
     if limit and month_sums.get(user_id, key_id)[budget] >= limit:
-        raise QuotaSpent(budget, limit, _seconds_to_next_month())
+        raise QuotaSpent(budget, limit, seconds_to_next_month())
 
 
 def _count_request(whose: str, limit: int) -> None:
@@ -186,7 +218,8 @@ def _count_request(whose: str, limit: int) -> None:
         raise RateExceeded(max(1, math.ceil(_WINDOW - now % _WINDOW)))
 
 
-def _seconds_to_next_month() -> int:
+def seconds_to_next_month() -> int:
+    """Whole seconds until budgets begin anew."""
     now = datetime.now(UTC)
     first = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     following = (first + timedelta(days=32)).replace(day=1)

@@ -13,6 +13,7 @@ from django.db import DatabaseError
 
 from accounts.database import in_database_thread
 from chat import providers, selectors, services
+from chat.dispatching import hand_over_soon
 from chat.llm.base import Prompt, PromptMessage, TextDelta
 from chat.llm.tokens import estimate_tokens
 from chat.models import Conversation
@@ -63,14 +64,18 @@ class _Work:
 
 
 def summary_request(*, conversation_id: int) -> bool:
-    """Queue a summary where one is due; returns whether it was. Raises broker errors."""
+    """Have a summary queued where one is due; returns whether it is.
+
+    For a thread of the database, which does not wait for the broker. One that cannot be
+    queued is due again with the next reply.
+    """
     # Tasks import this module.
     from chat.tasks import update_summary
 
     rows = selectors.unsummarised(conversation_id=conversation_id, kept=KEPT_MESSAGES)
     if not _due(rows):
         return False
-    update_summary.delay(conversation_id)
+    hand_over_soon(update_summary, conversation_id)
     return True
 
 

@@ -1,14 +1,26 @@
 """What was said: conversations, messages, the turns between them, summaries."""
 
+import secrets
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 
-class Conversation(models.Model):
-    """One user's talk with one role."""
+def new_public_id() -> str:
+    """A name for a conversation that nobody guesses."""
+    return "conv_" + secrets.token_hex(12)
 
+
+class Conversation(models.Model):
+    """One user's talk with one role.
+
+    Attributes:
+        public_id: What its user's sessions of ``/v1/realtime`` call it.
+    """
+
+    public_id = models.CharField(max_length=64, default=new_public_id, editable=False)
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.CASCADE,
@@ -28,6 +40,11 @@ class Conversation(models.Model):
         ordering = ("-active_at", "-id")
         verbose_name = _("对话")
         verbose_name_plural = _("对话")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user", "public_id"], name="chat_conversation_public_id_once"
+            )
+        ]
         indexes = [
             models.Index(fields=["user", "-active_at", "-id"], name="chat_conv_user_active"),
             models.Index(fields=["user", "role", "-active_at"], name="chat_conv_user_role"),

@@ -4,13 +4,14 @@ The part that stays the same from turn to turn comes first and is byte-stable, s
 providers' prompt caches hit; what changes each turn (lore) comes last.
 """
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from chat.llm.base import Author, Persona, Prompt, PromptMessage
-from chat.llm.tokens import estimate_tokens
+from chat.llm.base import Author, Persona, Prompt, PromptMessage, Tool
+from chat.llm.tokens import estimate_message, estimate_tokens
 from roles.lorebook import fitting_entries
 from roles.models import Language, Role
 
@@ -31,6 +32,8 @@ class _Words:
     examples: str
     summary: str
     lore: str
+    begin: str
+    go_on: str
 
 
 _WORDS = {
@@ -50,6 +53,8 @@ _WORDS = {
         examples="# 说话的样子",
         summary="# 之前谈过的事\n",
         lore="# 与眼下话题有关的事\n",
+        begin="（{user}在听，还没有说话。请{char}先开口，一两句即可。）",
+        go_on="（请{char}从刚才停下的地方接着说完，不要重复已经说过的话。）",
     ),
     Language.ENGLISH: _Words(
         opening="You are {char}, talking with {user}. Speak as {char} from first to last.",
@@ -69,6 +74,9 @@ _WORDS = {
         examples="# How you talk",
         summary="# What was talked about before\n",
         lore="# What bears on this topic\n",
+        begin="({user} is listening and has not said anything. {char} speaks first, in a sentence"
+        " or two.)",
+        go_on="({char} goes on from where the last words stopped, without repeating them.)",
     ),
 }
 
@@ -115,35 +123,54 @@ class PromptBuilder:
 
     def build(self, said: str) -> Prompt:
         """The prompt, with what the user says now as its last message."""
-        fixed = [PromptMessage("system", self._character())]
+        fixed = [PromptMessage("system", self.character())]
         if self._summary:
             fixed.append(PromptMessage("system", self._words.summary + self._summary))
         recent = [text for _author, text in self._history[-_LORE_DEPTH:]]
-        lore = fitting_entries(
-            self._role.lorebook, [*recent, said], budget=_LORE_TOKENS, count=estimate_tokens
-        )
-        lore = [self._fill(entry) for entry in lore]
-        last = [PromptMessage("user", said)]
-        if lore:
-            last.insert(0, PromptMessage("system", self._words.lore + "\n".join(lore)))
+        lore = self._lore([*recent, said])
+        last = [*lore.messages, PromptMessage("user", said)]
         room = self._budget - sum(map(_cost, [*fixed, *last]))
-        return Prompt((*fixed, *self._fitting_history(room), *last), self._persona(lore))
+        history = _fitting([*map(_of_history, self._history)], room)
+        return Prompt((*fixed, *history, *last), self._persona(lore.entries))
 
-    def _fitting_history(self, room: int) -> list[PromptMessage]:
-        kept: list[PromptMessage] = []
-        for author, text in reversed(self._history):
-            role: Author = "user" if author == "user" else "assistant"
-            message = PromptMessage(role, text)
-            room -= _cost(message)
-            if room < 0:
-                break
-            kept.append(message)
-        return kept[::-1]
+    def build_talk(
+        self,
+        messages: Sequence[PromptMessage],
+        *,
+        instructions: str = "",
+        tools: tuple[Tool, ...] = (),
+        tool_choice: str = "auto",
+        replace: bool = False,
+    ) -> Prompt:
+        """The prompt of a reply in a talk that the client has a hand in.
 
-    def _fill(self, text: str) -> str:
-        return fill_macros(text, char=self._role.name, user=self._user_name).strip()
+        Where nobody waits for an answer, a last line asks the character to speak first, or
+        to go on with what it was saying. Takes some ms for a long talk: call it in a thread.
 
-    def _character(self) -> str:
+        Args:
+            messages: What was said since the history, oldest first; outputs of functions
+                stand behind their calls. Cut from the old end, after the history.
+            instructions: Of the client: stand behind the character.
+            tools: What the model may call.
+            tool_choice: As in ``Prompt``.
+            replace: The instructions, where there are any, stand in place of the character.
+        """
+        system = [] if replace and instructions else [self.character()]
+        system += [instructions] if instructions else []
+        system += [self._words.summary + self._summary] if self._summary else []
+        fixed = [PromptMessage("system", text) for text in system]
+        said = [*map(_of_history, self._history), *messages]
+        texts = [message.content for message in said if message.role in ("user", "assistant")]
+        lore = self._lore(texts[-_LORE_DEPTH - 1 :])
+        last = self._cue(messages)
+        room = self._budget - sum(map(_cost, [*fixed, *lore.messages, *last]))
+        talk = _fitting(said, room - sum(map(_cost_of_tool, tools)), always=bool(messages))
+        place = max((i for i, each in enumerate(talk) if each.role == "user"), default=len(talk))
+        talk[place:place] = lore.messages
+        return Prompt((*fixed, *talk, *last), self._persona(lore.entries), tools, tool_choice)
+
+    def character(self) -> str:
+        """Who the character is and how it talks: the same text from turn to turn."""
         role, words = self._role, self._words
         names = {"char": role.name, "user": self._user_name}
         parts = [
@@ -161,6 +188,26 @@ class PromptBuilder:
                 parts.append(f"{heading}\n{self._fill(text)}")
         parts.append(words.rules.format(**names))
         return "\n\n".join(parts)
+
+    def _lore(self, texts: list[str]) -> "_Lore":
+        """What bears on ``texts``, the newest last."""
+        found = fitting_entries(
+            self._role.lorebook, texts, budget=_LORE_TOKENS, count=estimate_tokens
+        )
+        entries = [self._fill(entry) for entry in found]
+        lines = [PromptMessage("system", self._words.lore + "\n".join(entries))] if entries else []
+        return _Lore(entries, lines)
+
+    def _cue(self, messages: Sequence[PromptMessage]) -> list[PromptMessage]:
+        """What has the character speak where the last word is not the user's."""
+        last = messages[-1].role if messages else None
+        if last in ("user", "tool", "system"):
+            return []
+        line = self._words.go_on if last == "assistant" else self._words.begin
+        return [PromptMessage("system", line.format(char=self._role.name, user=self._user_name))]
+
+    def _fill(self, text: str) -> str:
+        return fill_macros(text, char=self._role.name, user=self._user_name).strip()
 
     def _persona(self, lore: list[str]) -> Persona:
         role = self._role
@@ -199,5 +246,54 @@ def example_pairs(dialogue: str, user: str, char: str) -> tuple[tuple[str, str],
     return tuple(pairs)
 
 
+def character_prompt(role: Role, user_name: str) -> str:
+    """What the model reads of a character, whatever is said."""
+    return PromptBuilder(
+        role=role, user_name=user_name, summary="", history=(), budget=0
+    ).character()
+
+
+@dataclass(frozen=True, slots=True)
+class _Lore:
+    """Facts that fit a topic, and how the model is told them."""
+
+    entries: list[str]
+    messages: list[PromptMessage]
+
+
+def _of_history(said: tuple[str, str]) -> PromptMessage:
+    author, text = said
+    role: Author = "user" if author == "user" else "assistant"
+    return PromptMessage(role, text)
+
+
+def _fitting(
+    messages: Sequence[PromptMessage], room: int, *, always: bool = False
+) -> list[PromptMessage]:
+    """The newest messages that fit into so many tokens; outputs stay with their calls.
+
+    Args:
+        messages: Oldest first.
+        room: Tokens.
+        always: The newest stays, however long it is.
+    """
+    kept: list[PromptMessage] = []
+    outputs: list[PromptMessage] = []
+    for message in reversed(messages):
+        room -= _cost(message)
+        if room < 0 and not (always and not kept):
+            break
+        outputs.append(message)
+        if message.role != "tool":
+            kept += outputs
+            outputs = []
+    return kept[::-1]
+
+
 def _cost(message: PromptMessage) -> int:
-    return estimate_tokens(message.content) + _MESSAGE_TOKENS
+    return estimate_message(message) + _MESSAGE_TOKENS
+
+
+def _cost_of_tool(tool: Tool) -> int:
+    schema = json.dumps(dict(tool.parameters), ensure_ascii=False)
+    return estimate_tokens(f"{tool.name} {tool.description} {schema}") + _MESSAGE_TOKENS

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 from django.conf import settings
 
-from chat.engine.turn import Providers
+from chat.engine.stages import Providers
 from chat.llm.registry import build_llm
 from voice import speech
 from voice.openai_client import warm_client

@@ -105,3 +105,8 @@ def _warmed(task: asyncio.Task[None]) -> None:
 async def run_turn(turn_id: int) -> None:
     """Run a turn in the running loop's worker."""
     await worker().run(turn_id)
+
+
+async def run_live_turn(key: str, *, user_id: int, key_id: int | None) -> None:
+    """Serve a live turn in the running loop's worker."""
+    await worker().run_live(key, user_id=user_id, key_id=key_id)

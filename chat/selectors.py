@@ -10,11 +10,14 @@ from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from accounts.models import User
 from accounts.prepared import Prepared, argument
 from chat.models import Author, Conversation, Message, Modality, Summary, Turn, TurnState
+from chat.prompt import fill_macros
 from roles.models import Role
 from uploads.models import AudioFile
 
 # More messages than any model's window holds; the token budget cuts further.
 HISTORY_ROWS = 400
+# Behind every message.
+_END = 2**63 - 1
 
 
 def conversations_of(*, user: User, role_id: int | None = None) -> QuerySet[Conversation]:
@@ -145,6 +148,11 @@ def turn_channel(*, turn_id: int) -> str:
     return found.first() or ""
 
 
+def first_words(*, role: Role, user_name: str) -> str:
+    """With what the character opens a conversation; empty for one that waits."""
+    return fill_macros(role.greeting, char=role.name, user=user_name)
+
+
 def role_of(*, conversation_id: int) -> int | None:
     """With whom a conversation is; None where it was deleted."""
     return Conversation.objects.filter(pk=conversation_id).values_list("role_id", flat=True).first()
@@ -174,7 +182,7 @@ class TurnContext:
     history: list[tuple[str, str]]
 
 
-_ROLE_FIELDS = (
+ROLE_FIELDS = (
     *("id", "name", "description", "gender", "age", "voice_type", "language"),
     *("personality", "scenario", "greeting", "example_dialogue", "lorebook"),
 )
@@ -190,7 +198,7 @@ _context = Prepared(
         *("request__text", "request__modality", "request__audio_url"),
         *("request__audio__token", "request__audio__extension", "user__username"),
         *(_summary_of_turn("text"), _summary_of_turn("through_id")),
-        *(f"conversation__role__{name}" for name in _ROLE_FIELDS),
+        *(f"conversation__role__{name}" for name in ROLE_FIELDS),
     )
 )
 
@@ -209,7 +217,7 @@ def turn_context(*, turn: ClaimedTurn) -> TurnContext:
         text=text,
         spoken=modality == Modality.VOICE,
         audio=AudioFile(token=token, extension=extension).name if token else url,
-        role=Role.from_db(DEFAULT_DB_ALIAS, _ROLE_FIELDS, role),
+        role=Role.from_db(DEFAULT_DB_ALIAS, ROLE_FIELDS, role),
         user_name=user_name,
         summary=summary or "",
         history=history_since(
@@ -243,7 +251,9 @@ _history = Prepared(
 )
 
 
-def history_since(*, conversation_id: int, after: int, request_id: int) -> list[tuple[str, str]]:
+def history_since(
+    *, conversation_id: int, after: int, request_id: int = _END
+) -> list[tuple[str, str]]:
     """(author, text) of what was said between a summary and a request, oldest first.
 
     Messages may have come while an earlier one was being answered: a reply stands behind
@@ -267,7 +277,6 @@ _newest_ids = Prepared(lambda: _said_between().order_by("-id").values_list("id")
 _oldest = Prepared(
     lambda: _said_between().order_by("id").values_list("id", "author", "text")[:HISTORY_ROWS]
 )
-_END = 2**63 - 1
 
 
 def unsummarised(*, conversation_id: int, kept: int) -> list[dict[str, Any]]:

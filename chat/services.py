@@ -20,8 +20,16 @@ from accounts.services import usage_add
 from chat import metrics, selectors
 from chat.engine.events import Stage
 from chat.failures import failure_code
-from chat.models import Author, Conversation, Message, Modality, Summary, Turn, TurnState
-from chat.prompt import fill_macros
+from chat.models import (
+    Author,
+    Conversation,
+    Message,
+    Modality,
+    Summary,
+    Turn,
+    TurnState,
+    new_public_id,
+)
 from chat.selectors import ClaimedTurn
 from roles.models import Role
 from uploads.models import AudioFile, Origin
@@ -62,15 +70,16 @@ class CreatedTurn:
 
 
 @transaction.atomic
-def conversation_start(*, user: User, role: Role) -> Conversation:
-    """A new conversation, opened by the character's greeting where it has one."""
-    conversation = Conversation.objects.create(user=user, role=role)
-    if role.greeting:
-        Message.objects.create(
-            conversation=conversation,
-            author=Author.ASSISTANT,
-            text=fill_macros(role.greeting, char=role.name, user=user.username),
-        )
+def conversation_start(*, user: User, role: Role, public_id: str = "") -> Conversation:
+    """A new conversation, opened by the character's greeting where it has one.
+
+    Raises IntegrityError where the user has one with that ``public_id``; empty makes one.
+    """
+    conversation = Conversation.objects.create(
+        user=user, role=role, public_id=public_id or new_public_id()
+    )
+    if greeting := selectors.first_words(role=role, user_name=user.username):
+        Message.objects.create(conversation=conversation, author=Author.ASSISTANT, text=greeting)
     return conversation
 
 
@@ -190,14 +199,18 @@ def _conversation_for(user: User, role_id: int, conversation_id: int | None) -> 
 
 
 def turn_claim(*, turn_id: int, worker: str) -> ClaimedTurn | None:
-    """Queued → running, for one worker alone; None where somebody was quicker."""
-    claimed = Turn.objects.filter(pk=turn_id, state=TurnState.QUEUED).update(
-        state=TurnState.RUNNING,
-        worker=worker,
-        attempt=F("attempt") + 1,
-        started_at=timezone.now(),
-    )
-    turn = selectors.claimed_turn(turn_id=turn_id) if claimed else None
+    """Queued → running, for one worker alone; None where somebody was quicker.
+
+    Where it raises the turn is still queued, so that it may be tried again.
+    """
+    with transaction.atomic():
+        claimed = Turn.objects.filter(pk=turn_id, state=TurnState.QUEUED).update(
+            state=TurnState.RUNNING,
+            worker=worker,
+            attempt=F("attempt") + 1,
+            started_at=timezone.now(),
+        )
+        turn = selectors.claimed_turn(turn_id=turn_id) if claimed else None
     if turn is not None and turn.attempt == 1:
         metrics.turn_claimed(turn.channel, (timezone.now() - turn.created_at).total_seconds())
     return turn
@@ -318,9 +331,22 @@ def summary_store(*, conversation_id: int, text: str, through: int) -> None:
     )
 
 
-def usage_store(*, user_id: int, conversation_id: int, attempts: Iterable[Attempt]) -> None:
-    """What providers were asked for a conversation goes into its user's ledger."""
+def usage_store(
+    *,
+    user_id: int,
+    conversation_id: int | None,
+    attempts: Iterable[Attempt],
+    key_id: int | None = None,
+) -> None:
+    """What providers were asked for a conversation goes into its user's ledger.
+
+    Args:
+        user_id: Who used it.
+        conversation_id: Names the role it was for; None where nothing was stored of it.
+        attempts: Of a turn.
+        key_id: The API key it was asked with; None for a session.
+    """
     amounts = amounts_of(attempts)
     if amounts:
-        role_id = selectors.role_of(conversation_id=conversation_id)
-        usage_add(user_id=user_id, role_id=role_id, amounts=amounts)
+        role_id = selectors.role_of(conversation_id=conversation_id) if conversation_id else None
+        usage_add(user_id=user_id, role_id=role_id, amounts=amounts, key_id=key_id)

@@ -9,6 +9,7 @@ from chat import greetings, memory, runtime, turns
 
 # After so long in the queue nobody waits any more (seconds).
 TURN_EXPIRES = 120
+LIVE_TURN_EXPIRES = 12
 
 
 @worker_ready.connect
@@ -22,6 +23,14 @@ def serve_turns(sender: Any, **kwargs: Any) -> None:
 def run_turn(turn_id: int) -> None:
     """Run one turn. Doubled deliveries are harmless: the turn is claimed once."""
     runtime.shared_loop().run(runtime.run_turn(turn_id))
+
+
+@shared_task(
+    name="chat.tasks.run_live_turn", queue="turns", acks_late=False, expires=LIVE_TURN_EXPIRES
+)
+def run_live_turn(key: str, user_id: int, key_id: int | None) -> None:
+    """Serve one live turn, as long as it lasts. Doubled deliveries are harmless."""
+    runtime.shared_loop().run(runtime.run_live_turn(key, user_id=user_id, key_id=key_id))
 
 
 @shared_task(name="chat.tasks.speak_greeting", queue="turns", expires=TURN_EXPIRES)

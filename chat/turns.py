@@ -5,9 +5,10 @@ import time
 from collections.abc import AsyncGenerator, Collection
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 import structlog
-from celery import current_app
+from celery import Task, current_app
 from django.conf import settings
 from django.db import DatabaseError
 from django.utils import timezone
@@ -59,10 +60,15 @@ async def dispatch(turn_id: int) -> None:
     # Tasks import this module.
     from chat.tasks import run_turn
 
+    await hand_over(run_turn, turn_id)
+
+
+async def hand_over(task: "Task[..., Any]", *arguments: Any) -> None:
+    """Queue a task of Celery's. Raises BusUnavailable where the broker is away."""
     embedded.ensure_started()
     loop = asyncio.get_running_loop()
     try:
-        await loop.run_in_executor(_dispatchers, run_turn.delay, turn_id)
+        await loop.run_in_executor(_dispatchers, task.delay, *arguments)
     except (BrokerError, OSError) as error:
         raise BusUnavailable(str(error)) from error
 

@@ -15,10 +15,12 @@ from django.conf import settings
 
 from accounts.database import in_database_thread, persistently
 from chat import memory, metrics, providers, selectors, services
-from chat.bus.base import TurnBus
+from chat.bus.base import BusUnavailable, TurnBus
 from chat.engine.events import AudioReady, Event, TextReady, TranscriptReady, TurnFailed
-from chat.engine.turn import Deadlines, TurnRun, TurnSpec
+from chat.engine.stages import Deadlines
+from chat.engine.turn import TurnRun, TurnSpec
 from chat.failures import audio_failure
+from chat.live_worker import LiveService
 from chat.models import Modality
 from chat.prompt import PromptBuilder
 from chat.publisher import Publisher
@@ -44,6 +46,7 @@ class Worker:
         self.bus = bus
         self.name = name or f"{platform.node()[:24]}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._running: dict[int, asyncio.Task[None]] = {}
+        self._live: set[asyncio.Task[None]] = set()
         self._serving = asyncio.create_task(bus.serve(self.name, self._on_cancel))
 
     def _on_cancel(self, turn_id: int) -> None:
@@ -149,9 +152,28 @@ class Worker:
         except Exception:
             logger.exception("summary could not be requested")
 
+    async def run_live(self, key: str, *, user_id: int, key_id: int | None) -> None:
+        """Serve a live turn until its session closes it; see ``LiveService``.
+
+        Does nothing for one that somebody else claimed.
+        """
+        try:
+            if not await self.bus.claim(key, self.name):
+                return
+        except BusUnavailable as error:
+            logger.warning("live turn not claimed", turn=key, why=str(error))
+            return
+        service = LiveService(self.bus, key, worker=self.name, user_id=user_id, key_id=key_id)
+        task = asyncio.create_task(service.run())
+        self._live.add(task)
+        try:
+            await task
+        finally:
+            self._live.discard(task)
+
     async def drain(self, seconds: float) -> None:
         """Wait until the running turns have ended, but not for longer than ``seconds``."""
-        tasks = list(self._running.values())
+        tasks = [*self._running.values(), *self._live]
         if tasks:
             logger.info("waiting for turns to end", turns=len(tasks))
             await asyncio.wait(tasks, timeout=seconds)

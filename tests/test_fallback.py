@@ -297,7 +297,7 @@ async def test_a_chain_needs_a_provider() -> None:
 
 
 async def test_a_chain_is_offline_where_all_of_it_is(chain: FallbackLanguageModel) -> None:
-    assert chain.capabilities == LanguageModelCapabilities(offline=False)
+    assert chain.capabilities == LanguageModelCapabilities(tools=True)
     assert FallbackLanguageModel({"understudy": Understudy()}).capabilities.offline
 
 

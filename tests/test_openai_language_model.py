@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chat.llm.base import Completion, Prompt, PromptMessage, TextDelta
+from chat.llm.halves import Halves
 from chat.llm.openai import OpenAILanguageModel
 from chat.llm.thinking import ThinkFilter
 from tests.servers.behaviour import Behaviour, Pace
@@ -21,6 +22,7 @@ from voice.errors import ProviderError
 PROMPT = Prompt(
     (PromptMessage("system", "You are 诸葛亮。"), PromptMessage("user", "先生安好？")),
 )
+CUTS = st.lists(st.integers(0, 40), max_size=6)
 
 
 @pytest.fixture
@@ -75,6 +77,21 @@ async def test_a_reply_streams_and_ends_with_the_count_of_tokens(
     assert request.body["temperature"] == 0.8
 
 
+async def test_where_the_prompt_itself_asks_it_asks_in_the_users_name(
+    server: OpenAIServer, model: OpenAILanguageModel
+) -> None:
+    card, cue = PromptMessage("system", "card"), PromptMessage("system", "Speak first.")
+    asked = PromptMessage("user", "x")
+    for messages, role in (
+        ((card, cue), "user"),
+        ((card, asked, PromptMessage("assistant", "y"), cue), "user"),
+        ((card, asked, cue), "system"),
+        ((card,), "system"),
+    ):
+        assert [item async for item in model.stream(Prompt(messages), max_tokens=9)]
+        assert server.last("chat").body["messages"][-1]["role"] == role
+
+
 async def test_text_is_handed_on_while_the_model_still_writes(
     server: OpenAIServer, model: OpenAILanguageModel
 ) -> None:
@@ -93,6 +110,37 @@ async def test_the_limit_of_tokens_ends_a_reply_with_length(
 ) -> None:
     text, completion = await reply(model, max_tokens=4)
     assert (text, completion.finish_reason) == (REPLY[:4], "length")
+
+
+@pytest.mark.parametrize(
+    ("sent", "text"),
+    [
+        ("好\ud83d\ude00！", "好😀！"),
+        ("\ud83d\ude00", "😀"),
+        ("\ud83d\ud83d\ude00\ude00", "\ufffd😀\ufffd"),
+        ("好\ud83d", "好\ufffd"),
+        ("\ud83d好", "\ufffd好"),
+        ("<think>\ud83d\ude00</think>好\ud83d\ude00", "好😀"),
+    ],
+)
+async def test_halves_of_a_character_are_joined(
+    server: OpenAIServer, model: OpenAILanguageModel, sent: str, text: str
+) -> None:
+    server.next("chat", Behaviour(text=sent))
+    assert (await reply(model))[0] == text
+
+
+@given(text=st.text(st.sampled_from("a好😀\ud83d\ude00\udbff"), max_size=12), cuts=CUTS)
+def test_halves_are_joined_however_the_text_is_cut(text: str, cuts: list[int]) -> None:
+    halves = Halves()
+    units = text.encode("utf-16-le", "surrogatepass")
+    edges = [0, *sorted(2 * cut for cut in cuts), len(units)]
+    pieces = [
+        units[start:end].decode("utf-16-le", "surrogatepass") for start, end in pairwise(edges)
+    ]
+    told = [halves.feed(piece) for piece in pieces]
+    assert "".join(told) + halves.finish() == units.decode("utf-16-le", "replace")
+    "".join(told).encode()
 
 
 async def test_replies_use_one_connection_again(
@@ -125,7 +173,7 @@ async def test_a_model_that_thinks_is_not_taken_for_one_that_is_gone(
     before=st.text("ab<think>/ 。", max_size=8),
     thought=st.text("ab< /k>", max_size=8),
     after=st.text("ab<>/ \n", max_size=8),
-    cuts=st.lists(st.integers(0, 40), max_size=6),
+    cuts=CUTS,
 )
 def test_thoughts_are_dropped_however_the_text_is_cut(
     before: str, thought: str, after: str, cuts: list[int]

@@ -2,8 +2,11 @@
 
 import itertools
 
-from chat.llm.tokens import estimate_tokens
-from chat.prompt import PromptBuilder, example_pairs, fill_macros
+import pytest
+
+from chat.llm.base import PromptMessage, Tool, ToolCall
+from chat.llm.tokens import estimate_prompt, estimate_tokens
+from chat.prompt import PromptBuilder, character_prompt, example_pairs, fill_macros
 from roles.models import Role
 
 
@@ -123,3 +126,137 @@ def test_no_text_of_one_user_in_anothers_prompt():
     for prompt, other in zip(prompts, ("乙某", "甲某"), strict=True):
         assert not any(other in message.content for message in prompt.messages)
     assert len(list(itertools.chain(*(p.messages for p in prompts)))) == 6
+
+
+# --- a talk that the client has a hand in
+
+
+def talk(*messages, history=(), summary="", budget=4000, given=None, **changes):
+    builder = PromptBuilder(
+        role=role(**changes), user_name="小明", summary=summary, history=history, budget=budget
+    )
+    return builder.build_talk(messages, **(given or {}))
+
+
+def user(text):
+    return PromptMessage("user", text)
+
+
+def assistant(text, *calls):
+    return PromptMessage("assistant", text, calls)
+
+
+CALL = ToolCall("call_1", "weather", '{"city": "成都"}')
+OUTPUT = PromptMessage("tool", "有雨", tool_call_id="call_1")
+
+
+def test_a_talk_comes_after_character_summary_and_history():
+    prompt = talk(user("再见"), history=[("user", "早"), ("assistant", "早。")], summary="谈过棋。")
+    contents = [message.content for message in prompt.messages]
+    assert contents[0] == character_prompt(role(), "小明")
+    assert "谈过棋。" in contents[1]
+    assert contents[2:] == ["早", "早。", "再见"]
+    assert prompt.persona.name == "诸葛亮"
+    assert not prompt.unasked
+
+
+def test_a_talk_begins_with_the_same_bytes_as_a_chat():
+    assert talk(user("你好")).messages[0] == build("你好").messages[0]
+
+
+def test_instructions_stand_behind_the_character_or_in_its_place():
+    given = {"instructions": "Be brief."}
+    behind = talk(user("你好"), given=given)
+    assert [m.content for m in behind.messages[:2]] == [
+        character_prompt(role(), "小明"),
+        "Be brief.",
+    ]
+    instead = talk(user("你好"), given=given | {"replace": True})
+    assert [m.content for m in instead.messages] == ["Be brief.", "你好"]
+    none = talk(user("你好"), given={"replace": True})
+    assert none.messages[0].content == character_prompt(role(), "小明")
+
+
+def test_tools_and_the_choice_among_them_are_handed_on():
+    tools = (Tool("weather"),)
+    prompt = talk(user("你好"), given={"tools": tools, "tool_choice": "required"})
+    assert (prompt.tools, prompt.tool_choice) == (tools, "required")
+
+
+@pytest.mark.parametrize(
+    ("messages", "asked"),
+    [
+        ((), "请诸葛亮先开口"),
+        ((user("请讲"), assistant("话说当年，")), "接着说完"),
+    ],
+)
+def test_where_nobody_waits_for_an_answer_the_character_is_asked_for_one(messages, asked):
+    prompt = talk(*messages)
+    assert prompt.messages[-1].role == "system"
+    assert asked in prompt.messages[-1].content
+    assert prompt.unasked
+    assert prompt.messages[1:-1] == messages
+
+
+@pytest.mark.parametrize("last", [user("你好"), PromptMessage("system", "Greet the user."), OUTPUT])
+def test_who_is_waiting_needs_no_such_line(last):
+    before = (assistant("", CALL),) if last is OUTPUT else ()
+    assert talk(user("早"), *before, last).messages[-1] == last
+
+
+def test_lore_stands_before_the_last_words_of_the_user():
+    messages = (user("东风来了吗？"), assistant("", CALL), OUTPUT)
+    prompt = talk(*messages)
+    assert "赤壁借东风。" in prompt.messages[1].content
+    assert prompt.messages[2:] == messages
+    assert prompt.persona.lore == ("赤壁借东风。",)
+    unasked = talk(history=[("assistant", "东风未起。")])
+    assert [m.role for m in unasked.messages] == ["system", "assistant", "system", "system"]
+
+
+def test_a_long_talk_is_cut_from_its_old_end_history_first():
+    history = [("user", f"旧{n}" + "话" * 40) for n in range(20)]
+    said = [user(f"新{n}" + "话" * 40) for n in range(20)]
+    prompt = talk(*said, history=history, budget=1000)
+    assert estimate_prompt(prompt) <= 1000
+    kept = prompt.messages[1:]
+    assert 5 < len(kept) < 20
+    assert [*kept] == said[-len(kept) :]
+
+
+def test_an_output_is_never_without_its_call():
+    rounds = [
+        (user(f"第{n}问"), assistant("", replace_id(n)), output(n), assistant("答" * 30))
+        for n in range(12)
+    ]
+    messages = [message for each in rounds for message in each]
+    for budget in range(600, 2000, 7):
+        kept = talk(*messages, user("完"), budget=budget).messages
+        called = {call.id for message in kept for call in message.tool_calls}
+        answered = {message.tool_call_id for message in kept if message.role == "tool"}
+        assert called == answered
+        assert kept[-1].content == "完"
+
+
+def replace_id(number):
+    return ToolCall(f"call_{number}", "weather", "{}")
+
+
+def output(number):
+    return PromptMessage("tool", "雨" * 20, tool_call_id=f"call_{number}")
+
+
+def test_the_newest_stays_however_long_it_is():
+    long = user("长" * 5000)
+    assert talk(user("早"), long, budget=1000).messages[1:] == (long,)
+    answer = PromptMessage("tool", "长" * 5000, tool_call_id="call_1")
+    asked = (assistant("", CALL), answer)
+    assert talk(user("早"), *asked, budget=1000).messages[1:] == asked
+
+
+def test_what_tools_take_is_taken_from_the_budget():
+    said = [user(f"{n}" + "话" * 40) for n in range(20)]
+    schema = {"type": "object", "description": "长" * 400}
+    without = talk(*said, budget=1500)
+    with_tools = talk(*said, budget=1500, given={"tools": (Tool("weather", "", schema),)})
+    assert len(with_tools.messages) < len(without.messages)

@@ -42,6 +42,11 @@ def test_a_reserve_of_a_third_covers_old_vocabularies(text: str, _today: int, ol
     assert estimate_tokens(text) >= 0.7 * old
 
 
+def test_a_long_text_is_counted_as_its_pieces_are() -> None:
+    piece = "今天下雨了，我有点累。 "
+    assert estimate_tokens(piece * 3_000) == pytest.approx(3_000 * estimate_tokens(piece), rel=0.1)
+
+
 def test_no_text_costs_nothing() -> None:
     assert estimate_tokens("") == 0
 

@@ -4,8 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from redis import Redis
 
-from chat.bus.base import BusUnavailable, Frame, TurnBus, decode_frames, encode_frames
+from chat.bus.base import (
+    BusUnavailable,
+    Frame,
+    TurnBus,
+    commands_of,
+    decode_frames,
+    encode_frames,
+)
 from chat.bus.memory import MemoryBus
 from chat.bus.redis import RedisBus
 from tests.services import RedisServer
@@ -106,6 +114,14 @@ async def test_many_turns_at_once_lose_nothing(bus: TurnBus):
         assert data == [*(f"{turn_id}/{seq}" for seq in range(50)), ""]
 
 
+async def test_any_number_may_publish_at_once(bus: TurnBus):
+    subscription = await bus.subscribe(12)
+    keys = range(1000, 1300)
+    await asyncio.gather(*(bus.publish(key, [end(0)]) for key in keys))
+    await bus.publish(12, [end(0)])
+    assert await collect(subscription) == [end(0)]
+
+
 async def test_a_cancel_reaches_the_worker(bus: TurnBus):
     cancelled: list[int] = []
     serving = asyncio.create_task(bus.serve("w1", cancelled.append))
@@ -120,6 +136,66 @@ async def test_a_cancel_reaches_the_worker(bus: TurnBus):
     serving.cancel()
     await asyncio.gather(serving, return_exceptions=True)
     assert not await bus.is_alive("w1")
+
+
+async def test_a_live_turn_is_claimed_once(bus: TurnBus):
+    claims = await asyncio.gather(*(bus.claim("live:a", f"w{n}") for n in range(8)))
+    assert sorted(claims) == [False] * 7 + [True]
+    assert await bus.claim("live:b", "w1")
+
+
+async def test_the_two_streams_of_a_live_turn_do_not_mix(bus: TurnBus):
+    there, back = await bus.subscribe(commands_of("live:c")), await bus.subscribe("live:c")
+    await bus.publish(commands_of("live:c"), [Frame(1, 0, "respond", [1, {"speed": 1.0}]), end(1)])
+    await bus.publish("live:c", [Frame(1, 0, "reply", [1, ["AudioReady", b"\xff\x00"]]), end(1)])
+    assert (await collect(there))[0].data == [1, {"speed": 1.0}]
+    assert (await collect(back))[0].data == [1, ["AudioReady", b"\xff\x00"]]
+
+
+async def test_what_is_discarded_is_not_replayed(bus: TurnBus):
+    await bus.publish("live:d", frames("old"))
+    await bus.discard("live:d", commands_of("live:d"))
+    subscription = await bus.subscribe("live:d")
+    assert await subscription.get(0.05) is None
+    await bus.publish("live:d", [*frames("new"), end(1)])
+    assert (await collect(subscription))[0].data == "new"
+
+
+async def test_followers_outlive_a_replay_that_fails():
+    """A hole is seen while Redis goes away: what comes after it is back is heard."""
+    with RedisServer() as server:
+        bus, other = RedisBus(server.url), RedisBus(server.url)
+        subscription = await bus.subscribe(11)
+        await other.publish(11, frames("a"))
+        assert await subscription.get(2)
+        # Clients that ask are cut off; those that listen are not: the hole cannot be filled.
+        with Redis.from_url(server.url) as steering:
+            steering.acl_setuser("default", commands=["-lrange"])
+            await other.publish(11, frames("c", first=2))
+            await asyncio.sleep(0.2)
+            steering.acl_setuser("default", commands=["+lrange"])
+        await other.publish(11, [*frames("b", first=1), end(3)])
+        assert [frame.data for frame in await collect(subscription, 5)] == ["b", "c", ""]
+        await asyncio.gather(bus.aclose(), other.aclose())
+
+
+async def test_who_gives_up_subscribing_is_forgotten(redis_server):
+    bus = RedisBus(redis_server.url)
+    kept = await bus.subscribe(13)  # the connection is there
+    for moment in range(1, 12):
+        subscribing = asyncio.create_task(bus.subscribe(f"live:{moment}"))
+        for _ in range(moment):
+            await asyncio.sleep(0)
+        subscribing.cancel()
+        await asyncio.gather(subscribing, return_exceptions=True)
+        if not subscribing.cancelled():
+            await subscribing.result().aclose()
+    with Redis.from_url(redis_server.url) as looking:
+        async with asyncio.timeout(3):
+            while looking.pubsub_channels("*live:*"):
+                await asyncio.sleep(0.01)
+    await kept.aclose()
+    await bus.aclose()
 
 
 async def test_frames_of_a_lost_attempt_are_stale(redis_server):

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from chat.engine.events import AudioReady, Event, TextReady, TranscriptReady, TurnFailed
-from chat.engine.turn import Deadlines, Providers, TurnRun, TurnSpec
+from chat.engine.stages import Deadlines, Providers
+from chat.engine.turn import TurnRun, TurnSpec
 from chat.llm.base import Prompt, PromptMessage
 from chat.llm.openai import OpenAILanguageModel
 from tests.servers.behaviour import Behaviour, Pace

@@ -1,9 +1,11 @@
 """Turns in the database: each is stored first, and ends once."""
 
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 
 from accounts.models import User
 from accounts.quotas import QuotaSpent
@@ -126,24 +128,52 @@ def test_chance_decides_half_and_half(alice, role):
     assert 10 < got.count("voice") < 50
 
 
+def claim_persistently(turn_id: int, name: str):
+    """As workers do, each with its own connection.
+
+    The tests' database lies in memory, where a lock is told at once; a file's is waited for.
+    """
+    try:
+        while True:
+            try:
+                return services.turn_claim(turn_id=turn_id, worker=name)
+            except OperationalError as error:
+                if "locked" not in str(error):
+                    raise
+                time.sleep(0.005)
+    finally:
+        connection.close()
+
+
 def test_one_of_many_workers_claims_a_turn(alice, role):
     turn_id = create(alice, role).turn_id
-    claimed = []
+    with ThreadPoolExecutor(8) as workers:
+        together = threading.Barrier(8)
 
-    def claim(name: str) -> None:
-        try:
-            if services.turn_claim(turn_id=turn_id, worker=name):
-                claimed.append(name)
-        finally:
-            connection.close()
+        def claim(name: str):
+            together.wait(5)
+            return claim_persistently(turn_id, name)
 
-    threads = [threading.Thread(target=claim, args=(f"w{n}",)) for n in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(claimed) == 1
-    assert Turn.objects.get(pk=turn_id).worker == claimed[0]
+        names = [f"w{n}" for n in range(8)]
+        claims = dict(zip(names, workers.map(claim, names), strict=True))
+    (claimed,) = [name for name, turn in claims.items() if turn]
+    turn = Turn.objects.get(pk=turn_id)
+    assert (turn.worker, turn.attempt) == (claimed, 1)
+
+
+def test_a_claim_that_breaks_in_the_middle_can_be_made_again(alice, role):
+    turn_id = create(alice, role).turn_id
+
+    def break_reads(execute, sql, params, many, context):
+        if sql.startswith("SELECT"):
+            raise OperationalError("server closed the connection unexpectedly")
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(break_reads), pytest.raises(OperationalError):
+        services.turn_claim(turn_id=turn_id, worker="w")
+    turn = services.turn_claim(turn_id=turn_id, worker="w")
+    assert turn is not None
+    assert turn.attempt == 1
 
 
 def complete(turn, text="好。"):

@@ -9,7 +9,8 @@ import pytest
 
 from chat.engine.events import AudioReady, Event, TextReady, TurnFailed
 from chat.engine.owed import Owed
-from chat.engine.turn import Deadlines, Providers, TurnRun, TurnSpec
+from chat.engine.stages import Deadlines, Providers
+from chat.engine.turn import TurnRun, TurnSpec
 from chat.llm.base import Prompt, PromptMessage
 from chat.llm.openai import OpenAILanguageModel
 from tests.servers import voiced

@@ -328,6 +328,19 @@ async def test_the_first_piece_comes_at_once_and_the_rest_at_its_pace() -> None:
     assert whole >= 0.9 * len(text) / 100
 
 
+async def test_asked_by_nobody_it_greets_or_goes_on() -> None:
+    card, cue = PromptMessage("system", "card"), PromptMessage("system", "cue")
+    assert reply(Prompt((card, cue), SAGE)) == SAGE.greeting
+    assert reply(Prompt((card, cue), DETECTIVE)) == DETECTIVE.greeting
+    said = (
+        PromptMessage("user", "你真是诸葛亮？"),
+        PromptMessage("assistant", SAGE.examples[0][1]),
+    )
+    going_on = reply(Prompt((card, *said, cue), SAGE))
+    assert going_on
+    assert going_on != said[1].content
+
+
 async def test_it_can_be_cancelled_in_the_middle() -> None:
     model = Understudy(characters_per_second=5)
     task = asyncio.create_task(collect(model, asking("你是谁？")))

@@ -2,17 +2,43 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import msgpack
 
-Kind = Literal["started", "transcript", "text", "audio", "ended"]
+# What names a stream of frames: a turn's number, or a name made up for a live turn.
+Key = int | str
+
+
+def commands_of(key: str) -> str:
+    """The stream to the worker of a live turn, where ``key`` names the one from it."""
+    return f"{key}:commands"
+
+
+LiveKind = Literal[
+    # From its worker: events of ``chat.engine.live_events``; with those of a reply its run.
+    "heard",
+    "reply",
+    # From its session: the calls of ``chat.engine.live.LiveTurn``.
+    "listen",
+    "hear",
+    "peek",
+    "finish",
+    "respond",
+    "stop",
+    "close",
+    # From both, where there is nothing to tell: it lives.
+    "beat",
+]
+Kind = Literal["started", "transcript", "text", "audio", "ended"] | LiveKind
 
 # How long a turn's frames can be replayed after its last one, in seconds.
 REPLAY_SECONDS = 120
 # A worker that has not been heard of for so long is lost, in seconds.
 BEAT_SECONDS = 1.0
 LOST_SECONDS = 3.0
+# After so long nobody delivers the same task again, in seconds.
+CLAIM_SECONDS = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +50,14 @@ class Frame:
             over, and frames of the lost run are stale.
         seq: 0, 1, 2 … within the attempt, without a hole.
         kind: ``started`` comes first and names the worker; ``ended`` comes last and says
-            no more: how it ended stands in the database by then.
-        data: Text, or MP3 bytes for ``audio``.
+            no more: how it ended stands in the database by then. See ``LiveKind`` besides.
+        data: Text, or MP3 bytes for ``audio``. Of a live turn whatever MessagePack takes.
     """
 
     attempt: int
     seq: int
     kind: Kind
-    data: str | bytes = ""
+    data: Any = ""
 
 
 def encode_frames(frames: Sequence[Frame]) -> bytes:
@@ -74,19 +100,32 @@ class Subscription(Protocol):
 class TurnBus(Protocol):
     """Carries frames from the worker that runs a turn to everybody who follows it.
 
+    A live turn has a second stream (``commands_of``) that carries commands to the worker.
+
     One object a process. Subscriptions belong to the event loop they were made in;
     ``publish`` may be called from another one.
     """
 
-    async def subscribe(self, turn_id: int) -> Subscription:
+    async def subscribe(self, key: Key) -> Subscription:
         """Listen to a turn from now on, after replay of what was published before.
 
         Subscribing before the turn is handed over misses nothing. Raises BusUnavailable.
         """
         ...
 
-    async def publish(self, turn_id: int, frames: Sequence[Frame]) -> None:
+    async def publish(self, key: Key, frames: Sequence[Frame]) -> None:
         """Send frames, in order. Raises BusUnavailable."""
+        ...
+
+    async def discard(self, *keys: Key) -> None:
+        """Nobody will ask for these frames any more. May do nothing."""
+        ...
+
+    async def claim(self, key: Key, worker: str) -> bool:
+        """Whether this worker is the first that asks for a turn. Raises BusUnavailable.
+
+        For turns that the database does not know; forgotten after CLAIM_SECONDS.
+        """
         ...
 
     async def cancel(self, turn_id: int) -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 
-from chat.bus.base import REPLAY_SECONDS, Frame
+from chat.bus.base import CLAIM_SECONDS, REPLAY_SECONDS, Frame, Key
 
 
 @dataclass(slots=True)
@@ -22,9 +22,9 @@ class _Log:
 class MemorySubscription:
     """Frames queued in the event loop that subscribed."""
 
-    def __init__(self, bus: "MemoryBus", turn_id: int) -> None:
+    def __init__(self, bus: "MemoryBus", key: Key) -> None:
         self._bus = bus
-        self._turn_id = turn_id
+        self._key = key
         self._loop = asyncio.get_running_loop()
         self._queue: asyncio.Queue[Frame | None] = asyncio.Queue()
 
@@ -54,7 +54,7 @@ class MemorySubscription:
                 return
 
     async def aclose(self) -> None:
-        self._bus.forget(self._turn_id, self)
+        self._bus.forget(self._key, self)
         self._queue.put_nowait(None)
 
 
@@ -62,32 +62,33 @@ class MemoryBus:
     """See ``TurnBus``."""
 
     def __init__(self) -> None:
-        self._logs: OrderedDict[int, _Log] = OrderedDict()
+        self._logs: OrderedDict[Key, _Log] = OrderedDict()
+        self._claims: OrderedDict[Key, float] = OrderedDict()
         self._workers: dict[str, tuple[asyncio.AbstractEventLoop, Callable[[int], None]]] = {}
         self._lock = Lock()
 
-    async def subscribe(self, turn_id: int) -> MemorySubscription:
-        subscription = MemorySubscription(self, turn_id)
+    async def subscribe(self, key: Key) -> MemorySubscription:
+        subscription = MemorySubscription(self, key)
         with self._lock:
-            log = self._logs.setdefault(turn_id, _Log(touched=time.monotonic()))
+            log = self._logs.setdefault(key, _Log(touched=time.monotonic()))
             log.followers.append(subscription)
             # Offered under the lock, so that a frame published now comes after these.
             subscription.offer(list(log.frames))
         return subscription
 
-    def forget(self, turn_id: int, subscription: MemorySubscription) -> None:
+    def forget(self, key: Key, subscription: MemorySubscription) -> None:
         """End a subscription."""
         with self._lock:
-            log = self._logs.get(turn_id)
+            log = self._logs.get(key)
             if log and subscription in log.followers:
                 log.followers.remove(subscription)
 
-    async def publish(self, turn_id: int, frames: Sequence[Frame]) -> None:
+    async def publish(self, key: Key, frames: Sequence[Frame]) -> None:
         with self._lock:
-            log = self._logs.setdefault(turn_id, _Log())
+            log = self._logs.setdefault(key, _Log())
             log.frames.extend(frames)
             log.touched = time.monotonic()
-            self._logs.move_to_end(turn_id)
+            self._logs.move_to_end(key)
             for follower in log.followers:
                 follower.offer(frames)
             self._drop_old()
@@ -95,10 +96,26 @@ class MemoryBus:
     def _drop_old(self) -> None:
         limit = time.monotonic() - REPLAY_SECONDS
         while self._logs:
-            turn_id, log = next(iter(self._logs.items()))
+            key, log = next(iter(self._logs.items()))
             if log.touched > limit or log.followers:
                 return
-            del self._logs[turn_id]
+            del self._logs[key]
+
+    async def discard(self, *keys: Key) -> None:
+        with self._lock:
+            for key in keys:
+                log = self._logs.get(key)
+                if log is not None and not log.followers:
+                    del self._logs[key]
+
+    async def claim(self, key: Key, worker: str) -> bool:
+        now = time.monotonic()
+        with self._lock:
+            while self._claims and next(iter(self._claims.values())) < now - CLAIM_SECONDS:
+                self._claims.popitem(last=False)
+            first = key not in self._claims
+            self._claims.setdefault(key, now)
+        return first
 
     async def cancel(self, turn_id: int) -> None:
         with self._lock:

@@ -11,7 +11,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -19,10 +19,12 @@ from redis.exceptions import RedisError
 
 from chat.bus.base import (
     BEAT_SECONDS,
+    CLAIM_SECONDS,
     LOST_SECONDS,
     REPLAY_SECONDS,
     BusUnavailable,
     Frame,
+    Key,
     decode_frames,
     encode_frames,
 )
@@ -32,6 +34,7 @@ logger = logging.getLogger(__name__)
 _PREFIX = "liyuan:turn:"
 _CANCELS = "liyuan:cancels"
 _WORKER = "liyuan:worker:"
+_CLAIM = "liyuan:claim:"
 _REPLY_SECONDS = 3.0
 _RECONNECT_SECONDS = 0.25
 
@@ -39,9 +42,9 @@ _RECONNECT_SECONDS = 0.25
 class RedisSubscription:
     """Frames of one turn; holes are filled from the replay list."""
 
-    def __init__(self, bus: "RedisBus", turn_id: int) -> None:
+    def __init__(self, bus: "RedisBus", channel: str) -> None:
         self._bus = bus
-        self._turn_id = turn_id
+        self._channel = channel
         self._queue: asyncio.Queue[Frame | None] = asyncio.Queue()
         # The last frame that was queued; the next one of its attempt follows it.
         self._attempt = 0
@@ -74,7 +77,7 @@ class RedisSubscription:
 
     async def aclose(self) -> None:
         self._queue.put_nowait(None)
-        await self._bus.forget(self._turn_id, self)
+        await self._bus.forget(self._channel, self)
 
 
 class RedisBus:
@@ -90,7 +93,7 @@ class RedisBus:
         self._listener = self._client(url, timeout=None)
         self._pubsub: PubSub | None = None
         self._reader: asyncio.Task[None] | None = None
-        self._followers: dict[int, list[RedisSubscription]] = {}
+        self._followers: dict[str, list[RedisSubscription]] = {}
         self._subscribed: dict[str, asyncio.Future[None]] = {}
         self._lock = asyncio.Lock()
 
@@ -98,31 +101,37 @@ class RedisBus:
     def _client(url: str, timeout: float | None) -> "Redis":
         # A listener that hears nothing for hours must still notice a peer that is gone.
         keepalive = {} if url.startswith("unix:") else {"socket_keepalive": True}
-        return Redis.from_url(
+        pool = BlockingConnectionPool.from_url(
             url,
             **keepalive,
             socket_timeout=timeout,
             socket_connect_timeout=2,
             # A listener must know of a lost connection: there may be a hole behind it.
             retry=Retry(NoBackoff(), 1 if timeout else 0),
+            # Where all are in use one waits for the next.
             max_connections=64 if timeout else 4,
+            timeout=_REPLY_SECONDS,
         )
+        return Redis.from_pool(pool)
 
     # --- following a turn
 
-    async def subscribe(self, turn_id: int) -> RedisSubscription:
-        subscription = RedisSubscription(self, turn_id)
-        channel = f"{_PREFIX}{turn_id}"
+    async def subscribe(self, key: Key) -> RedisSubscription:
+        channel = f"{_PREFIX}{key}"
+        subscription = RedisSubscription(self, channel)
         try:
             async with asyncio.timeout(_REPLY_SECONDS), self._lock:
-                followers = self._followers.setdefault(turn_id, [])
+                followers = self._followers.setdefault(channel, [])
                 followers.append(subscription)
                 if len(followers) == 1:
                     await self._subscribe(channel)
+            await self._replay(channel)
         except (RedisError, OSError, TimeoutError) as error:
-            self._drop(turn_id, subscription)
+            self._drop(channel, subscription)
             raise BusUnavailable(str(error)) from error
-        await self._replay(turn_id)
+        except (BusUnavailable, asyncio.CancelledError):
+            await self.forget(channel, subscription)
+            raise
         return subscription
 
     async def _subscribe(self, channel: str) -> None:
@@ -135,20 +144,20 @@ class RedisBus:
             self._reader = asyncio.create_task(self._read(self._pubsub))
         await confirmed
 
-    def _drop(self, turn_id: int, subscription: RedisSubscription) -> bool:
-        followers = self._followers.get(turn_id, [])
+    def _drop(self, channel: str, subscription: RedisSubscription) -> bool:
+        followers = self._followers.get(channel, [])
         if subscription in followers:
             followers.remove(subscription)
         if followers:
             return False
-        return self._followers.pop(turn_id, None) is not None
+        return self._followers.pop(channel, None) is not None
 
-    async def forget(self, turn_id: int, subscription: RedisSubscription) -> None:
+    async def forget(self, channel: str, subscription: RedisSubscription) -> None:
         """End a subscription; the last one of a turn unsubscribes it."""
         async with self._lock:
-            if self._drop(turn_id, subscription) and self._pubsub is not None:
+            if self._drop(channel, subscription) and self._pubsub is not None:
                 with contextlib.suppress(RedisError, OSError):  # gone with its connection
-                    await self._pubsub.unsubscribe(f"{_PREFIX}{turn_id}")
+                    await self._pubsub.unsubscribe(channel)
 
     async def _read(self, pubsub: PubSub) -> None:
         """Hand out what comes; after a lost connection, come back and fill the holes."""
@@ -157,7 +166,7 @@ class RedisBus:
                 message = await pubsub.get_message(timeout=None)
                 if message is not None:
                     await self._dispatch(message)
-            except (RedisError, OSError) as error:
+            except (RedisError, OSError, BusUnavailable) as error:
                 logger.warning("turn bus: connection lost: %s", error)
                 await self._reconnect(pubsub)
             except ValueError:
@@ -174,46 +183,58 @@ class RedisBus:
             except (RedisError, OSError):
                 continue
         logger.warning("turn bus: connected again")
-        for turn_id in list(self._followers):
+        for channel in list(self._followers):
             with contextlib.suppress(BusUnavailable):  # the reader comes here again
-                await self._replay(turn_id)
+                await self._replay(channel)
 
     async def _dispatch(self, message: dict[str, Any]) -> None:
+        if message["channel"] is None:  # the answer to a ping
+            return
         channel = message["channel"].decode()
         if message["type"] == "subscribe":
             confirmed = self._subscribed.pop(channel, None)
             if confirmed and not confirmed.done():
                 confirmed.set_result(None)
         elif message["type"] == "message":
-            turn_id = int(channel.removeprefix(_PREFIX))
             frames = decode_frames(message["data"])
-            for follower in self._followers.get(turn_id, []):
+            for follower in self._followers.get(channel, []):
                 if not all(follower.offer(frame) for frame in frames):
-                    await self._replay(turn_id)
+                    await self._replay(channel)
 
-    async def _replay(self, turn_id: int) -> None:
+    async def _replay(self, channel: str) -> None:
         try:
-            chunks: list[Any] = await self._redis.lrange(f"{_PREFIX}{turn_id}", 0, -1)
+            chunks: list[Any] = await self._redis.lrange(channel, 0, -1)
         except (RedisError, OSError) as error:
             raise BusUnavailable(str(error)) from error
         frames = [frame for chunk in chunks for frame in decode_frames(chunk)]
-        for follower in self._followers.get(turn_id, []):
+        for follower in self._followers.get(channel, []):
             for frame in frames:
                 follower.offer(frame)
 
     # --- publishing
 
-    async def publish(self, turn_id: int, frames: Sequence[Frame]) -> None:
-        key = f"{_PREFIX}{turn_id}"
+    async def publish(self, key: Key, frames: Sequence[Frame]) -> None:
+        channel = f"{_PREFIX}{key}"
         packed = encode_frames(frames)
         try:
             async with self._redis.pipeline(transaction=False) as pipe:
-                pipe.rpush(key, packed)
-                pipe.expire(key, REPLAY_SECONDS)
-                pipe.publish(key, packed)
+                pipe.rpush(channel, packed)
+                pipe.expire(channel, REPLAY_SECONDS)
+                pipe.publish(channel, packed)
                 await pipe.execute()
         except (RedisError, OSError) as error:
             raise BusUnavailable(str(error)) from error
+
+    async def discard(self, *keys: Key) -> None:
+        with contextlib.suppress(RedisError, OSError):  # they expire by themselves
+            await self._redis.unlink(*(f"{_PREFIX}{key}" for key in keys))
+
+    async def claim(self, key: Key, worker: str) -> bool:
+        try:
+            first = await self._redis.set(f"{_CLAIM}{key}", worker, nx=True, ex=CLAIM_SECONDS)
+        except (RedisError, OSError) as error:
+            raise BusUnavailable(str(error)) from error
+        return bool(first)
 
     async def cancel(self, turn_id: int) -> None:
         try:

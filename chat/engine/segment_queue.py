@@ -19,7 +19,7 @@ class SegmentQueue:
     """
 
     def __init__(self, *, enough: float = 3.0, longest: float = 14.0) -> None:
-        self._enough = enough
+        self.enough = enough
         self._longest = longest
         self._waiting: deque[str] = deque()
         self._closed = False
@@ -49,7 +49,7 @@ class SegmentQueue:
         room = min(buffered, self._longest)
         if (
             not self._closed
-            and buffered > self._enough
+            and buffered > self.enough
             and sum(map(spoken_seconds, self._waiting)) < room
         ):
             return None
@@ -63,6 +63,12 @@ class SegmentQueue:
         return text
 
 
+def gap(left: str, right: str) -> str:
+    """What stands between two texts that are spoken one after the other: a space, or nothing."""
+    if not left or not right or right[0].isspace() or is_cjk(right[0]):
+        return ""
+    return " " if left[-1].isascii() and not left[-1].isspace() else ""
+
+
 def _join(left: str, right: str) -> str:
-    between = "" if is_cjk(right[0]) or not left[-1].isascii() else " "
-    return f"{left}{between}{right}"
+    return left + gap(left, right) + right

@@ -2,54 +2,22 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import TypeVar, cast
+from typing import cast
 
-from chat.engine.events import AudioReady, Event, Stage, TextReady, TranscriptReady, TurnFailed
-from chat.engine.owed import Owed
-from chat.engine.segment_queue import SegmentQueue
-from chat.engine.segmenter import Segmenter
-from chat.engine.speakable import SpeakableFilter
-from chat.llm.base import Completion, LanguageModel, Prompt, TextDelta
-from voice.asr.base import SAMPLE_RATE as ASR_RATE
-from voice.asr.base import Recognizer
+from chat.engine.events import AudioReady, Event, TextReady, TranscriptReady, TurnFailed
+from chat.engine.mouth import RATE, Mouth
+from chat.engine.stages import Deadlines, Providers, recognized, within
+from chat.engine.writing import written
+from chat.llm.base import Completion, Prompt, TextDelta
 from voice.audio.codecs import Mp3Encoder
 from voice.audio.resample import Resampler
-from voice.errors import ProviderError
-from voice.tts.base import IncrementalSynthesizer, SentenceBegins, Synthesizer, VoiceRef
+from voice.tts.base import SentenceBegins, Synthesizer, VoiceRef
 
-T = TypeVar("T")
-
-MP3_RATE = 24_000
-# The audio is handed to a recogniser in pieces of 100 ms.
-_ASR_BLOCK = ASR_RATE // 10 * 2
 # An apology is read from storage; nobody waits for long to be told of a failure.
 _APOLOGY_SECONDS = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Deadlines:
-    """Seconds that a stage may take; a stage past its deadline fails with ``timeout``.
-
-    Attributes:
-        audio: To fetch and decode the spoken message.
-        asr: To recognise it, on top of its own length.
-        llm_first: To the model's first piece of text.
-        llm_next: Between two pieces.
-        tts_first: To a segment's first audio.
-        tts_next: Between two pieces of audio.
-        turn: For all of it.
-    """
-
-    audio: float = 20.0
-    asr: float = 30.0
-    llm_first: float = 30.0
-    llm_next: float = 20.0
-    tts_first: float = 30.0
-    tts_next: float = 20.0
-    turn: float = 180.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +46,6 @@ class TurnSpec:
     temperature: float = 0.8
     deadlines: Deadlines = field(default_factory=Deadlines)
     apology: Callable[[], Awaitable[bytes]] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Providers:
-    """Who does the work. The recogniser or synthesiser may be missing (no weights, no key)."""
-
-    llm: LanguageModel
-    recognizer: Recognizer | None
-    synthesizer: Synthesizer | None
 
 
 class TurnRun:
@@ -124,9 +83,6 @@ class TurnRun:
         self.completion = Completion()
         self.timings: dict[str, float] = {}
         self._begun = 0.0
-        self._segments = SegmentQueue()
-        self._segments_changed = asyncio.Event()
-        self._text_ended = False
         self._spoken: list[tuple[str, float]] = []  # text, second at which its audio begins
 
     async def execute(self) -> None:
@@ -144,7 +100,7 @@ class TurnRun:
                 prompt = self._spec.context(said)
                 self._mark("context")
                 if self._spec.voice is None:
-                    await self._write(prompt)
+                    await self._write(prompt, None)
                 else:
                     await self._write_and_speak(prompt, self._spec.voice)
         except TimeoutError:
@@ -162,21 +118,11 @@ class TurnRun:
         recognizer = self._providers.recognizer
         if recognizer is None:
             raise TurnFailed("asr", "unavailable", "no recogniser is configured")
-        pcm = await _within(deadlines.audio, "audio", self._load_audio())
+        pcm = await within(deadlines.audio, "audio", self._load_audio())
         self._mark("audio")
-        seconds = len(pcm) / 2 / ASR_RATE
-        if seconds > recognizer.capabilities.max_seconds:
-            raise TurnFailed("asr", "too_long", f"{seconds:.1f} s")
-
-        async def recognize() -> str:
-            final = ""
-            transcripts = recognizer.recognize(_blocks(pcm), language=self._spec.language)
-            async with _closing(transcripts) as results:
-                async for transcript in results:
-                    final = transcript.text
-            return final.strip()
-
-        self.transcript = await _within(deadlines.asr + seconds, "asr", recognize())
+        self.transcript = await recognized(
+            recognizer, pcm, language=self._spec.language, deadlines=deadlines
+        )
         self._mark("asr")
         if not self.transcript:
             raise TurnFailed("asr", "silent")
@@ -185,34 +131,31 @@ class TurnRun:
 
     # --- writing
 
-    async def _write(self, prompt: Prompt) -> None:
-        """Stream the model's text; with a voice, feed the segments as well."""
-        deadlines = self._spec.deadlines
-        filter_ = SpeakableFilter(self._spec.language)
-        segmenter = Segmenter()
-        speaks = self._spec.voice is not None
-        stream = self._providers.llm.stream(
-            prompt, max_tokens=self._spec.max_tokens, temperature=self._spec.temperature
+    async def _write(self, prompt: Prompt, mouth: Mouth | None) -> None:
+        """Stream the model's text; with a mouth, have it spoken as well."""
+        spec = self._spec
+        items = written(
+            self._providers.llm,
+            prompt,
+            max_tokens=spec.max_tokens,
+            temperature=spec.temperature,
+            deadlines=spec.deadlines,
         )
-        async with _closing(stream) as items:
-            patience = deadlines.llm_first
-            while (item := await _within(patience, "llm", _next(items))) is not None:
+        async with aclosing(items):
+            async for item in items:
                 if isinstance(item, Completion):
                     self.completion = item
-                elif item.text:
+                elif isinstance(item, TextDelta):
                     self._mark("first_text")
-                    patience = deadlines.llm_next
                     await self._say(item)
-                    if speaks:
-                        self._add(segmenter.feed(filter_.feed(item.text)))
+                    if mouth:
+                        mouth.write(item.text)
+                        self._mark_words(mouth)
         if not self.text.strip():
             raise TurnFailed("llm", "empty", self.completion.finish_reason)
-        if speaks:
-            self._add(segmenter.feed(filter_.flush()))
-            self._add(segmenter.flush())
-            self._text_ended = True
-            self._segments.close()
-            self._segments_changed.set()
+        if mouth:
+            mouth.end()
+            self._mark_words(mouth)
 
     def heard_text(self) -> str:
         """The spoken segments that a listener, who heard all audio at once, has heard by now."""
@@ -226,46 +169,44 @@ class TurnRun:
         await self._emit(TextReady(delta.text))
         self.text += delta.text
 
-    def _add(self, segments: list[str]) -> None:
-        for segment in segments:
+    def _mark_words(self, mouth: Mouth) -> None:
+        if mouth.has_words:
             self._mark("first_segment")
-            self._segments.add(segment)
-        if segments:
-            self._segments_changed.set()
 
     # --- speaking
 
     async def _write_and_speak(self, prompt: Prompt, voice: VoiceRef) -> None:
+        synthesizer = self._providers.synthesizer
+        if synthesizer is None:
+            raise TurnFailed("tts", "unavailable", "no synthesiser is configured")
+        mouth = Mouth(
+            synthesizer, voice, language=self._spec.language, deadlines=self._spec.deadlines
+        )
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._write(prompt))
-                group.create_task(self._speak(voice))
+                group.create_task(self._speak(mouth, synthesizer))
+                await self._write(prompt, mouth)
         except* TurnFailed as failures:
             # The first one is the cause; a sibling is only cancelled by it.
             raise cast(TurnFailed, failures.exceptions[0]) from None
 
-    async def _speak(self, voice: VoiceRef) -> None:
-        synthesizer = self._providers.synthesizer
-        if synthesizer is None:
-            raise TurnFailed("tts", "unavailable", "no synthesiser is configured")
-        encoder = Mp3Encoder(MP3_RATE)
-        rate = synthesizer.capabilities.sample_rate
-        resampler = Resampler(rate, MP3_RATE) if rate != MP3_RATE else None
+    async def _speak(self, mouth: Mouth, synthesizer: Synthesizer) -> None:
+        encoder = Mp3Encoder(RATE)
         try:
-            async with aclosing(self._speech(synthesizer, voice)) as items:
+            async with aclosing(mouth.speech()) as items:
                 async for item in items:
                     if isinstance(item, SentenceBegins):
                         self._spoken.append((item.text, self.audio_seconds))
                         continue
-                    self.audio_seconds += len(item) / 2 / rate
-                    await self._play(encoder.encode(resampler.feed(item) if resampler else item))
+                    self.audio_seconds += len(item) / 2 / RATE
+                    await self._play(encoder.encode(item))
         except TurnFailed:
             if pcm := await self._apology():
-                rest = resampler.feed(pcm) + resampler.flush() if resampler else pcm
-                await self._play(encoder.encode(rest) + encoder.finish())
+                resampler = Resampler(synthesizer.capabilities.sample_rate, RATE)
+                whole = resampler.feed(pcm) + resampler.flush()
+                await self._play(encoder.encode(whole) + encoder.finish())
             raise
-        rest = encoder.encode(resampler.flush()) if resampler else b""
-        await self._play(rest + encoder.finish())
+        await self._play(encoder.finish())
 
     async def _apology(self) -> bytes:
         if self._spec.apology is None:
@@ -281,80 +222,3 @@ class TurnRun:
             self._mark("first_audio")
             await self._emit(AudioReady(mp3))
             self.audio += mp3
-
-    async def _speech(
-        self, synthesizer: Synthesizer, voice: VoiceRef
-    ) -> AsyncGenerator[bytes | SentenceBegins, None]:
-        """All that is spoken, and before the audio of each part its text."""
-        deadlines = self._spec.deadlines
-        if voice.provider in synthesizer.capabilities.incremental and isinstance(
-            synthesizer, IncrementalSynthesizer
-        ):
-            owed = Owed(deadlines.tts_first, deadlines.tts_next)
-            spoken = synthesizer.synthesize_stream(owed.noted(self._to_speak()), voice=voice)
-            async with _closing(spoken) as items:
-                while (item := await _within(None, "tts", owed.next(items))) is not None:
-                    yield item
-            return
-        async for text in self._to_speak():
-            yield SentenceBegins(text)
-            async with _closing(synthesizer.synthesize(text, voice=voice)) as pieces:
-                patience = deadlines.tts_first
-                while (pcm := await _within(patience, "tts", _next(pieces))) is not None:
-                    patience = deadlines.tts_next
-                    yield pcm
-
-    async def _to_speak(self) -> AsyncIterator[str]:
-        while (text := await self._next_segment()) is not None:
-            yield text
-
-    async def _next_segment(self) -> str | None:
-        """The next text to speak; None at the end of the reply."""
-        while True:
-            self._segments_changed.clear()
-            text = self._segments.take(self._buffered())
-            if text is not None:
-                return text
-            if self._text_ended and not len(self._segments):
-                return None
-            # Held back while enough audio waits to be heard: look again when it runs low.
-            wait = 0.25 if len(self._segments) else None
-            try:
-                async with asyncio.timeout(wait):
-                    await self._segments_changed.wait()
-            except TimeoutError:
-                continue
-
-    def _buffered(self) -> float:
-        """Seconds of audio that were made and, played since the first, not heard yet."""
-        first = self.timings.get("first_audio")
-        if first is None:
-            return 0.0
-        played = time.perf_counter() - self._begun - first / 1000
-        return max(0.0, self.audio_seconds - played)
-
-
-async def _within(seconds: float | None, stage: Stage, work: Awaitable[T]) -> T:
-    """Await ``work``; its provider's failure or its deadline fails the stage."""
-    try:
-        async with asyncio.timeout(seconds):
-            return await work
-    except TimeoutError as error:
-        after = f"after {seconds:g} s" if seconds is not None else ""
-        raise TurnFailed(stage, "timeout", after) from error
-    except ProviderError as error:
-        raise TurnFailed(stage, error.reason, f"{error.provider}: {error}") from error
-
-
-async def _next(items: AsyncIterator[T]) -> T | None:
-    return await anext(items, None)
-
-
-def _closing(iterator: AsyncIterator[T]) -> aclosing[AsyncGenerator[T, None]]:
-    """Providers give async generators; closing them closes the provider's connection."""
-    return aclosing(cast(AsyncGenerator[T, None], iterator))
-
-
-async def _blocks(pcm: bytes) -> AsyncIterator[bytes]:
-    for start in range(0, len(pcm), _ASR_BLOCK):
-        yield pcm[start : start + _ASR_BLOCK]

@@ -10,9 +10,12 @@ from chat.llm.base import (
     LanguageModelCapabilities,
     Prompt,
     TextDelta,
+    ToolCallDelta,
 )
-from chat.llm.tokens import estimate_tokens
+from chat.llm.tokens import estimate_prompt, estimate_tokens
 from voice.fallback import Chain, Policy
+
+Item = TextDelta | ToolCallDelta | Completion
 
 
 class FallbackLanguageModel:
@@ -32,25 +35,28 @@ class FallbackLanguageModel:
         self._chain = Chain("llm", providers, policy or Policy())
         self.name = ",".join(providers)
         self.capabilities = LanguageModelCapabilities(
-            offline=all(provider.capabilities.offline for provider in providers.values())
+            offline=all(provider.capabilities.offline for provider in providers.values()),
+            tools=any(provider.capabilities.tools for provider in providers.values()),
         )
 
     def stream(
         self, prompt: Prompt, *, max_tokens: int, temperature: float = 0.8
-    ) -> AsyncIterator[TextDelta | Completion]:
+    ) -> AsyncIterator[Item]:
         """See `LanguageModel.stream`."""
         written: list[str] = []
         end = Completion()
 
-        async def begin(model: LanguageModel) -> AsyncIterator[TextDelta | Completion]:
+        async def begin(model: LanguageModel) -> AsyncIterator[Item]:
             nonlocal end
             items = model.stream(prompt, max_tokens=max_tokens, temperature=temperature)
-            async with aclosing(cast(AsyncGenerator[TextDelta | Completion, None], items)) as open_:
-                async for item in open_:
+            async with aclosing(cast(AsyncGenerator[Item, None], items)) as open_items:
+                async for item in open_items:
                     if isinstance(item, Completion):
                         end = item
-                    else:
+                    elif isinstance(item, TextDelta):
                         written.append(item.text)
+                    else:
+                        written.append(item.name + item.arguments)
                     yield item
 
         return self._chain.run(
@@ -70,7 +76,7 @@ def _tokens(prompt: Prompt, text: str, end: Completion) -> dict[str, float]:
     if end.prompt_tokens or end.completion_tokens:
         prompt_tokens, completion_tokens = end.prompt_tokens, end.completion_tokens
     elif text:
-        prompt_tokens = sum(estimate_tokens(message.content) for message in prompt.messages)
+        prompt_tokens = estimate_prompt(prompt)
         completion_tokens = estimate_tokens(text)
     else:
         return {}

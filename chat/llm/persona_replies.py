@@ -28,18 +28,22 @@ _TOPICS: Final = frozenset(
 )  # fmt: skip
 _PASSING: Final = frozenset(("greeting", "ack", "more", *_COURTESIES, "farewell", "joke", "story"))
 
+# What stands for the user's words where there are none: before the first word, and after one.
+_ASKED: Final = (("你好", "Hello"), ("继续", "Go on"))
+
 
 def reply(prompt: Prompt) -> str:
     """The character's next words.
 
     Args:
-        prompt: The conversation; its last message of the user is answered. System messages
-            are not read: the character comes from ``prompt.persona``.
+        prompt: The conversation; its last message of the user is answered, and where nobody
+            waits for an answer the character begins or goes on. System messages are not
+            read: the character comes from ``prompt.persona``.
 
     Raises:
         ValueError: There is no message of the user.
     """
-    if not any(message.role == "user" for message in prompt.messages):
+    if not prompt.unasked and not any(message.role == "user" for message in prompt.messages):
         raise ValueError("a prompt without a message of the user cannot be answered")
     return _Reply(prompt).compose()
 
@@ -48,8 +52,11 @@ class _Reply:
     def __init__(self, prompt: Prompt) -> None:
         self.persona = prompt.persona or Persona(name="")
         heard = [message.content for message in prompt.messages if message.role == "user"]
-        self.message, self.before = heard[-1].strip(), heard[:-1]
         self.said = [m.content for m in prompt.messages if m.role == "assistant"]
+        if prompt.unasked:
+            english = self.persona.language.lower().startswith("en")
+            heard.append(_ASKED[bool(self.said)][english])
+        self.message, self.before = heard[-1].strip(), heard[:-1]
         self.voice = voice_of(replace(self.persona, lore=()))
         self.chinese = self._in_chinese()
         self.intents = intents(self.message)

@@ -21,6 +21,8 @@ import functools
 import math
 import re
 
+from chat.llm.base import Prompt, PromptMessage
+
 _PIECES = re.compile(
     r"(?P<cjk>[\u3005\u3007\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
     r"\uf900-\ufaff\U00020000-\U000323af]+)"
@@ -35,10 +37,16 @@ _PIECES = re.compile(
 )
 
 
-# The character and the history come again with each turn of a conversation.
-@functools.lru_cache(maxsize=2048)
+# Longer texts than this (characters) are counted each time: the cache holds what it is given.
+_LONGEST_KEPT = 20_000
+
+
 def estimate_tokens(text: str) -> int:
     """About how many tokens ``text`` is, for a language model of today; 0 for no text."""
+    return _kept(text) if len(text) <= _LONGEST_KEPT else _count(text)
+
+
+def _count(text: str) -> int:
     total = 0.0
     for match in _PIECES.finditer(text):
         length = match.end() - match.start()
@@ -58,3 +66,18 @@ def estimate_tokens(text: str) -> int:
             case _:
                 total += 2
     return math.ceil(total)
+
+
+# The character and the history come again with each turn of a conversation.
+_kept = functools.lru_cache(maxsize=2048)(_count)
+
+
+def estimate_message(message: PromptMessage) -> int:
+    """About how many tokens a message is, its calls included."""
+    calls = sum(estimate_tokens(f"{call.name} {call.arguments}") for call in message.tool_calls)
+    return estimate_tokens(message.content) + calls
+
+
+def estimate_prompt(prompt: Prompt) -> int:
+    """About how many tokens the messages of a prompt are."""
+    return sum(map(estimate_message, prompt.messages))

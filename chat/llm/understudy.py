@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from chat.llm.base import Completion, LanguageModelCapabilities, Prompt, TextDelta
 from chat.llm.persona_replies import reply
-from chat.llm.tokens import estimate_tokens
+from chat.llm.tokens import estimate_prompt, estimate_tokens
 from voice.errors import ProviderError
 
 # A word with its blank, or up to three Chinese characters: what real models send at once.
@@ -17,7 +17,8 @@ class Understudy:
     """A ``LanguageModel`` without a model: deterministic, offline, in character.
 
     The same prompt always gives the same text. It reads ``Prompt.persona`` and the messages
-    of the person and the character; ``temperature`` means nothing to it.
+    of the person and the character; it calls no functions, and ``temperature`` means
+    nothing to it.
 
     Args:
         characters_per_second: The pace of the stream; 0 sends as fast as it is read.
@@ -64,7 +65,7 @@ class Understudy:
                 await asyncio.sleep(len(piece) / self._pace)
         yield Completion(
             finish_reason=finish,
-            prompt_tokens=sum(estimate_tokens(message.content) for message in prompt.messages),
+            prompt_tokens=estimate_prompt(prompt),
             completion_tokens=estimate_tokens(spoken),
         )
 

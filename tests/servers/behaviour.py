@@ -1,6 +1,7 @@
 """What a loopback provider does with a request: its pace, its faults, its record."""
 
 from collections import Counter, deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -45,7 +46,14 @@ class Behaviour:
     Attributes:
         text: The reply of the model, or the transcript; None for the server's own.
         reasoning: Sent as ``reasoning_content`` before the reply.
-        finish_reason: Instead of ``stop`` or ``length``.
+        tool_calls: What the model calls after its text (None is no text then), where the
+            request offers functions and does not end with the output of one:
+            ``{"name": …, "arguments": …}`` each.
+        calls_as: How they are streamed: in ``pieces``, one after the other; ``together``,
+            the pieces of all in turn; ``whole``, each at once; ``bare``, the same without
+            ids and numbers; ``unnumbered``, the same with ids and all of them number 0.
+        finish_reason: Instead of ``stop``, ``length`` or ``tool_calls``.
+        cached_tokens: Of the prompt, as the usage has it.
         status: 400 and above answers with the error envelope at once.
         code: Of that envelope, and of an ``error_event``.
         retry_after: The header of that answer, verbatim.
@@ -66,7 +74,10 @@ class Behaviour:
 
     text: str | None = None
     reasoning: str = ""
+    tool_calls: tuple[Mapping[str, str], ...] = ()
+    calls_as: Literal["pieces", "together", "whole", "bare", "unnumbered"] = "pieces"
     finish_reason: str | None = None
+    cached_tokens: int = 0
     status: int = 200
     code: str | None = None
     retry_after: str | None = None

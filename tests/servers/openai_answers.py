@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.servers import voiced
+from tests.servers import tool_calls, voiced
 from tests.servers.behaviour import Behaviour, Pace
 
 Body = dict[str, Any]
@@ -33,8 +33,12 @@ class Dropped(Exception):
 
 
 def tokens_of(text: str) -> list[str]:
-    """Split as a model would: a Chinese character, or a word with the space before it."""
-    return re.findall(r"[\u3000-\u9fff\uff00-\uffef]|\s*[^\s\u3000-\u9fff\uff00-\uffef]+|\s+", text)
+    """Split as a model would: a Chinese character, or a word with the space before it.
+
+    Halves of a character (surrogates), as servers send them that count in UTF-16, go alone.
+    """
+    alone = r"\u3000-\u9fff\uff00-\uffef\ud800-\udfff"
+    return re.findall(rf"[{alone}]|\s*[^\s{alone}]+|\s+", text)
 
 
 def error_response(
@@ -96,16 +100,22 @@ async def chat(
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
         return error_response(400, "'messages' must be a non-empty array.", param="messages")
-    tokens = tokens_of(REPLY if behaviour.text is None else behaviour.text)
+    calls = behaviour.tool_calls if _calls_tools(body) else ()
+    text = behaviour.text
+    tokens = tokens_of(("" if calls else REPLY) if text is None else text)
     limit = body.get("max_completion_tokens") or body.get("max_tokens") or len(tokens)
-    finish = behaviour.finish_reason or ("length" if limit < len(tokens) else "stop")
+    usual = "length" if limit < len(tokens) else "tool_calls" if calls else "stop"
+    finish = behaviour.finish_reason or usual
     tokens = tokens[:limit]
     prompt_tokens = sum(len(tokens_of(str(m.get("content", "")))) for m in messages)
-    usage = {
+    written = len(tokens) + sum(len(tokens_of(call["arguments"])) for call in calls)
+    usage: dict[str, Any] = {
         "prompt_tokens": prompt_tokens,
-        "completion_tokens": len(tokens),
-        "total_tokens": prompt_tokens + len(tokens),
+        "completion_tokens": written,
+        "total_tokens": prompt_tokens + written,
     }
+    if behaviour.cached_tokens:
+        usage["prompt_tokens_details"] = {"cached_tokens": behaviour.cached_tokens}
     step = 1 / pace.tokens_per_second if pace.tokens_per_second else 0.0
     first = started + pace.llm_first_ms / 1000
     frame = {
@@ -118,6 +128,8 @@ async def chat(
         message: dict[str, Any] = {"role": "assistant", "content": "".join(tokens)}
         if behaviour.reasoning:
             message["reasoning_content"] = behaviour.reasoning
+        if calls:
+            message["tool_calls"] = tool_calls.whole(calls)
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish}
         answer = frame | {"object": "chat.completion", "choices": [choice], "usage": usage}
         return web.json_response(answer)
@@ -125,7 +137,7 @@ async def chat(
     with_usage = bool((body.get("stream_options") or {}).get("include_usage"))
     frame |= {"object": "chat.completion.chunk"} | ({"usage": None} if with_usage else {})
 
-    def chunk(delta: dict[str, str], finish_reason: str | None = None) -> bytes:
+    def chunk(delta: dict[str, Any], finish_reason: str | None = None) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
         return b"data: " + json.dumps(frame | {"choices": [choice]}).encode() + b"\n\n"
 
@@ -150,6 +162,9 @@ async def chat(
                 await response.write(f"data: {json.dumps({'error': error})}\n\n".encode())
                 return response
         await response.write(before + json.dumps(token).encode() + after)
+    for number, piece in enumerate(tool_calls.pieces(calls, behaviour.calls_as), len(tokens)):
+        await until(first + step * number)
+        await response.write(chunk({"tool_calls": piece}))
     if behaviour.fault == "no_finish":
         return response
     await response.write(chunk({}, finish))
@@ -159,6 +174,11 @@ async def chat(
     if behaviour.fault != "no_done":
         await response.write(b"data: [DONE]\n\n")
     return response
+
+
+def _calls_tools(body: Body) -> bool:
+    answered = body["messages"][-1].get("role") == "tool"
+    return bool(body.get("tools")) and body.get("tool_choice") != "none" and not answered
 
 
 async def transcriptions(
