@@ -16,12 +16,13 @@ from config.lifespan import Lifespan  # noqa: E402
 from config.metrics.endpoint import MetricsEndpoint  # noqa: E402
 from config.metrics.requests import Measured  # noqa: E402
 from config.rest import Application  # noqa: E402
+from config.sockets import Sockets  # noqa: E402
 
 application = Measured(
     ProtocolTypeRouter(
         {
             "http": MetricsEndpoint(BodyLimit(Application())),
-            "websocket": TokenAuthMiddleware(URLRouter(websocket_urlpatterns)),
+            "websocket": Sockets(TokenAuthMiddleware(URLRouter(websocket_urlpatterns))),
             "lifespan": Lifespan(),
         }
     )

@@ -1,6 +1,7 @@
 """Makes the virtual environment and what the tests need. Standard library alone.
 
-Runs before anything is installed: ``python3 config/bootstrap.py run|llm|dev|system|audit|lock``.
+Runs before anything is installed:
+``python3 config/bootstrap.py run|llm|dev|clients|system|audit|lock``.
 """
 
 import os
@@ -13,9 +14,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
+# Published clients of our protocol: what they need conflicts with what the platform needs.
+CLIENTS = VENV / "clients"
 POSTGRESQL = Path("/usr/lib/postgresql")
 # What `make lock` resolves with; the order counts: the second is constrained by the first.
-REQUIREMENTS = ("requirements", "requirements-llm", "requirements-dev")
+REQUIREMENTS = ("requirements", "requirements-llm", "requirements-dev", "requirements-clients")
 
 
 class Failed(Exception):
@@ -73,7 +76,7 @@ def venv() -> None:
     call(sys.executable, "-m", "venv", VENV, why="the virtual environment")
 
 
-def pip_install(name: str) -> None:
+def pip_install(name: str, python: Path = PYTHON) -> None:
     """Install one list of pinned requirements; pip shows its progress. Raises Failed."""
     packages = [
         line
@@ -81,7 +84,7 @@ def pip_install(name: str) -> None:
         if line[:1].isalnum()
     ]
     say(f"{len(packages)} packages of {name}.txt (some minutes the first time)")
-    command: list[str | Path] = [PYTHON, "-m", "pip", "install"]
+    command: list[str | Path] = [python, "-m", "pip", "install"]
     command.append("--disable-pip-version-check")
     if sys.version_info >= (3, 13):
         # misaki declares "< 3.13"; its Chinese part, which is all that is used, is plain Python.
@@ -106,6 +109,14 @@ def dev() -> None:
     """What developers need on top."""
     pip_install("requirements-dev")
     (VENV / ".dev").touch()
+
+
+def clients() -> None:
+    """Published realtime clients for the tests, in an environment of their own."""
+    say(f"virtual environment in {CLIENTS.relative_to(ROOT)}")
+    call(PYTHON, "-m", "venv", CLIENTS, why="the virtual environment of the clients")
+    pip_install("requirements-clients", CLIENTS / "bin" / "python")
+    (VENV / ".clients").touch()
 
 
 def chinese_font() -> bool:
@@ -189,7 +200,15 @@ def lock() -> None:
         )
 
 
-STEPS = {"run": run, "llm": llm, "dev": dev, "system": system, "audit": audit, "lock": lock}
+STEPS = {
+    "run": run,
+    "llm": llm,
+    "dev": dev,
+    "clients": clients,
+    "system": system,
+    "audit": audit,
+    "lock": lock,
+}
 
 
 def main() -> int:

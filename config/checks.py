@@ -40,6 +40,21 @@ def rate_limits_on(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 
 @register()
+def server_can_do_realtime(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """What daphne lacks is found out here, not by the programs that connect."""
+    if settings.REALTIME_ENABLED and settings.ASGI_SERVER == "daphne":
+        return [
+            Warning(
+                "daphne answers every refused handshake of /v1/realtime with an empty 403,"
+                " and cannot close a socket with 1001.",
+                hint="Leave ASGI_SERVER at uvicorn, or set REALTIME_ENABLED to off.",
+                id="liyuan.W004",
+            )
+        ]
+    return []
+
+
+@register()
 def prices_name_units(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """A price of a unit that nobody counts would silently be no price."""
     known = [unit for units in BUDGETS.values() for unit in units]

@@ -9,9 +9,11 @@ from structlog.typing import EventDict, WrappedLogger
 _SECRET_NAMES = re.compile(
     r"token|password|secret|api_key|authorization|cookie|ticket", re.IGNORECASE
 )
-# A JWT, an API key, a bearer header, a ticket or the address of a file inside any text.
+# A JWT, an API key, a bearer header, a ticket, a key of an address or the address of a file
+# inside any text.
 _SECRET_TEXT = re.compile(
-    r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*|\bsk-[\w-]{8,}|(?<=[Bb]earer )\S+|(?<=ticket=)[\w-]+"
+    r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*|\b(?:sk-|ek_)[\w-]{8,}|(?<=[Bb]earer )\S+"
+    r"|(?<=ticket=)[\w-]+|(?<=[?&]token=)[^&\s\"]+|(?<=[?&]api_key=)[^&\s\"]+"
     r"|(?<=/uploads/)[0-9a-f]{32}"
 )
 

@@ -8,18 +8,37 @@ from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 from asgiref.sync import markcoroutinefunction
+from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 from django.middleware.common import CommonMiddleware
 from django.middleware.security import SecurityMiddleware
-from django.urls import path, resolve
+from django.urls import URLPattern, path, resolve
 
 from accounts.openai_http import is_openai, unknown
 from chat.completions_endpoint import create_completion
 from chat.models_endpoint import get_model, list_models
+from realtime.client_secrets import (
+    create_beta_session,
+    create_beta_transcription_session,
+    create_client_secret,
+    only_socket,
+)
 from voice.speech_endpoint import create_speech
 from voice.transcription_endpoint import create_transcription
 
 GetResponse = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
+
+
+def _realtime_paths() -> list[URLPattern]:
+    if not settings.REALTIME_ENABLED:
+        return []
+    return [
+        path("v1/realtime", only_socket),
+        path("v1/realtime/client_secrets", create_client_secret),
+        path("v1/realtime/sessions", create_beta_session),
+        path("v1/realtime/transcription_sessions", create_beta_transcription_session),
+    ]
+
 
 urlpatterns = [
     path("v1/models", list_models),
@@ -27,6 +46,7 @@ urlpatterns = [
     path("v1/chat/completions", create_completion),
     path("v1/audio/speech", create_speech),
     path("v1/audio/transcriptions", create_transcription),
+    *_realtime_paths(),
     path("v1", unknown),
     path("v1/", unknown),
     path("v1/<path:path>", unknown),

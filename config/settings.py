@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from config import env, logs
 from config.openapi import openapi_settings
+from config.passwords import AUTH_PASSWORD_VALIDATORS, PASSWORD_HASHERS  # noqa: F401
 from config.secret_key import secret_key
 from config.storage import media_storage
 from config.version import read_version
@@ -94,6 +95,7 @@ INSTALLED_APPS = [
     "uploads",
     "roles",
     "chat",
+    "realtime",
     "config.apps.ConfigConfig",
 ]
 MIDDLEWARE = [
@@ -266,19 +268,6 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 2**20
 FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * 2**20
 
 # --- Accounts ---------------------------------------------------------------------------
-PASSWORD_HASHERS = [
-    "django.contrib.auth.hashers.Argon2PasswordHasher",
-    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
-]
-AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
-    {
-        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
-        "OPTIONS": {"min_length": 8},
-    },
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
-    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
-]
 SIMPLE_JWT = {
     "ACCESS_TOKEN_LIFETIME": timedelta(minutes=env.number("ACCESS_TOKEN_MINUTES", 60, minimum=1)),
     "REFRESH_TOKEN_LIFETIME": timedelta(days=env.number("REFRESH_TOKEN_DAYS", 30, minimum=1)),
@@ -378,6 +367,18 @@ QINIU_TTS_TRANSPORT = env.choice("QINIU_TTS_TRANSPORT", "websocket", among=("web
 # --- Sockets ----------------------------------------------------------------------------
 SOCKET_IDLE_SECONDS = env.number("SOCKET_IDLE_SECONDS", 300, minimum=1)
 SOCKETS_PER_USER = env.integer("SOCKETS_PER_USER", 20, minimum=1)
+
+# --- /v1/realtime -----------------------------------------------------------------------
+REALTIME_ENABLED = env.boolean("REALTIME_ENABLED", default=True)
+MAX_WEBSOCKET_CONNECTIONS = env.integer("MAX_WEBSOCKET_CONNECTIONS", 20, minimum=1)  # of a user
+REALTIME_RUNNER = env.choice("REALTIME_RUNNER", "inline", among=("inline", "celery"))
+REALTIME_ROLE = env.integer("REALTIME_ROLE", 0)  # 0: the first preset
+REALTIME_INSTRUCTIONS = env.choice("REALTIME_INSTRUCTIONS", "add", among=("add", "replace"))
+REALTIME_DIALECT = env.choice("REALTIME_DIALECT", "ga", among=("ga", "beta"))
+REALTIME_MAX_MINUTES = env.number("REALTIME_MAX_MINUTES", 30, minimum=0.05, maximum=60)
+REALTIME_IDLE_MINUTES = env.number("REALTIME_IDLE_MINUTES", 10, minimum=0.05)
+REALTIME_LEAD_SECONDS = env.number("REALTIME_LEAD_SECONDS", 4, minimum=0.5, maximum=600)
+REALTIME_SPECULATION = env.boolean("REALTIME_SPECULATION", default=True)
 
 # --- Log --------------------------------------------------------------------------------
 LOG_LEVEL = env.choice("LOG_LEVEL", "info", among=("debug", "info", "warning", "error"))

@@ -13,6 +13,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from chat import loop_lag
 from chat.routing import websocket_urlpatterns
 from config.metrics import process
+from config.sockets import REALTIME
 
 Scope = dict[str, Any]
 Message = Mapping[str, Any]
@@ -25,7 +26,7 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 _CHANNELS = {
     f"/{pattern.pattern}": pattern.callback.consumer_class.channel
     for pattern in websocket_urlpatterns
-}
+} | {REALTIME: "realtime"}
 _SECONDS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _SESSIONS = (1.0, 10.0, 60.0, 300.0, 900.0, 3600.0, 14400.0)
 

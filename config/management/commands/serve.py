@@ -39,6 +39,8 @@ def web() -> list[str]:
         *("config.server", APPLICATION, "--host", settings.HOST, "--port", str(settings.PORT)),
         *("--workers", str(settings.WEB_CONCURRENCY)),
         *("--ws", "websockets-sansio", "--ws-max-size", str(SOCKET_MESSAGE_BYTES)),
+        # Speech does not shrink, and compressing it costs more than all else of a frame.
+        *("--ws-per-message-deflate", "false"),
         *("--loop", "uvloop", "--http", "httptools", "--lifespan", "on"),
         *("--timeout-graceful-shutdown", str(GRACE_SECONDS)),
         *("--no-access-log", "--no-proxy-headers", "--no-server-header"),
