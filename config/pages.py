@@ -9,8 +9,8 @@ from django.urls import path
 from django.views.generic import TemplateView
 
 _SCRIPTS = Path(settings.BASE_DIR) / "static" / "js"
-# Not modules of the page: one runs before the first paint, one inside the audio thread.
-_APART = {"early.js", "capture-worklet.js"}
+# Not modules of the page: one runs before the first paint, the others in the audio thread.
+_APART = {"early.js", "capture-worklet.js", "player-worklet.js"}
 
 
 def script_modules() -> list[str]:

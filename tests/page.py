@@ -3,18 +3,22 @@
 import re
 import uuid
 import wave
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
-from playwright.sync_api import Browser, Page, Request, Response, expect
+from av.audio.resampler import AudioResampler
+from playwright.sync_api import Browser, Page, Request, Response, ViewportSize, expect
 
 from tests.platform import PASSWORD
+from tests.processes import ROOT
 from tests.servers.voiced import pcm
 
-DESKTOP = {"width": 1280, "height": 800}
-PHONE = {"width": 390, "height": 844}
+DESKTOP: ViewportSize = {"width": 1280, "height": 800}
+PHONE: ViewportSize = {"width": 390, "height": 844}
 
 # Controls without an accessible name, and pictures without a text for those who cannot see.
 _NAMELESS = """
@@ -60,6 +64,29 @@ def write_speech(
         file.setsampwidth(2)
         file.setframerate(rate)
         file.writeframes(np.concatenate(parts).astype("<i2").tobytes())
+
+
+def spoken(voice: str, begin: float, end: float) -> np.ndarray:
+    """Real speech at 24 kHz: so many seconds of the sample of one of our voices."""
+    resampler = AudioResampler("s16", "mono", 24_000)
+    with av.open(str(ROOT / "static" / "voices" / f"kokoro_{voice}.mp3")) as file:
+        frames = [part for frame in file.decode(audio=0) for part in resampler.resample(frame)]
+    pcm = np.concatenate([frame.to_ndarray().ravel() for frame in frames])
+    return pcm[int(begin * 24_000) : int(end * 24_000)]
+
+
+def write_call(path: Path, seconds: float, utterances: Mapping[float, np.ndarray]) -> None:
+    """A wav for the fake microphone: a quiet room of so many seconds, in which somebody says
+    each utterance (24 kHz) so many seconds after the microphone was opened."""
+    room = np.random.default_rng(3).normal(0, 20, int(seconds * 24_000))
+    for begin, speech in utterances.items():
+        at = int(begin * 24_000)
+        room[at : at + len(speech)] += speech
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(24_000)
+        file.writeframes(np.clip(room, -32_768, 32_767).astype("<i2").tobytes())
 
 
 @dataclass

@@ -114,20 +114,9 @@ def test_somebody_registers_picks_a_character_and_talks(
     spoken.locator(".player-button").click()
     expect(spoken.locator(".player-time")).to_have_text("0:01")
 
-    page.locator("[data-call]:visible").click()
-    page.locator(".call-start").click()
-    expect(page.locator(".caption-user")).to_contain_text(HEARD, timeout=30_000)
-    expect(page.locator(".caption-character")).to_contain_text("替你想三步", timeout=30_000)
-    expect(page.locator(".call")).to_have_attribute("data-phase", "speaking")
-    visit.check("call")
-    page.locator(".call-interrupt").click()
-    expect(page.locator(".call")).to_have_attribute("data-phase", "listening")
-    page.locator(".hang-up").click()
-
-    page.locator(".composer").wait_for()
     said = [message["text"] for message in visit.stored()]
     assert said[1] == "丞相，我有一封信写好了。"
-    assert said.count(HEARD) >= 2
+    assert said[3] == HEARD
     page.reload()
     page.locator(".message").nth(len(said) - 1).wait_for()
     assert visit.lines("user")[0] == "丞相，我有一封信写好了。"
@@ -495,23 +484,6 @@ def test_english_dark_and_kept(browser: Browser, talking: ServerProcess, picture
     page.locator(".message").first.wait_for()
     visit.check("english-dark-chat")
     visit.end()
-
-
-def test_call_with_push_to_talk(visit: Visit) -> None:
-    page = visit.page
-    visit.register()
-    visit.meet(NAME)
-    page.locator("[data-call]:visible").click()
-    page.locator(".call-start").click()
-    page.get_by_role("button", name="按住说话模式").click()
-    hold = page.locator(".call-hold")
-    hold.hover()
-    page.mouse.down()
-    expect(page.locator(".call")).to_have_attribute("data-phase", "listening")
-    page.wait_for_timeout(1200)  # this is how long somebody speaks
-    page.mouse.up()
-    expect(page.locator(".caption-character")).to_contain_text("替你想三步")
-    expect(page.locator(".call")).to_have_attribute("data-phase", "held", timeout=30_000)
 
 
 def test_refused_microphone_is_explained(

@@ -5,8 +5,9 @@ import { session } from "./session.js";
 
 const FIRST_DELAY = 500; // ms; doubled each time, up to
 const LONGEST_DELAY = 30_000;
-const OPENING = 10_000; // ms a handshake may take
-const SILENCE = 30_000; // ms without an answer after which the line counts as dead
+const OPENING = 10_000; // ms a handshake may take, with what is asked before it
+const SILENCE = 30_000; // ms without an answer after which the line counts as dead, mostly
+const STUCK = 2 ** 19; // bytes that do not leave: it is dead as well
 
 /**
  * States: "closed" (by us), "opening", "open", "waiting" (will try again), and "dormant":
@@ -23,11 +24,12 @@ export class Socket {
   /**
    * @param {string} path
    * @param {{onmessage: (message: object) => void, onstate: (state: string) => void}} handlers
+   * @param {object} options `protocols(token)`: the subprotocols that carry the access token;
+   *   `patience(message)`: ms in which something must come back, or the line is dead; 0 where
+   *   the message has no answer
    */
-  constructor(path, { onmessage, onstate }) {
-    this.path = path;
-    this.onmessage = onmessage;
-    this.onstate = onstate;
+  constructor(path, { onmessage, onstate }, { protocols = bearer, patience = usual } = {}) {
+    Object.assign(this, { path, onmessage, onstate, protocols, patience });
     addEventListener("online", this.#online);
     addEventListener("offline", this.#offline);
   }
@@ -36,6 +38,12 @@ export class Socket {
   open() {
     if (this.state === "open" || this.state === "opening") return;
     this.#connect();
+  }
+
+  /** Closes it in good order; the next `send` or `open` brings it back. */
+  rest() {
+    this.#drop();
+    this.#become("dormant");
   }
 
   /** Ends it for good. */
@@ -53,8 +61,10 @@ export class Socket {
       return false;
     }
     this.#socket.send(JSON.stringify(message));
-    this.#silence ||= setTimeout(() => this.#fail(), SILENCE);
-    return true;
+    const patience = this.patience(message);
+    if (patience) this.#silence ||= setTimeout(() => this.#fail(), patience);
+    if (this.#socket.bufferedAmount > STUCK) this.#fail();
+    return this.state === "open";
   }
 
   #online = () => {
@@ -70,6 +80,7 @@ export class Socket {
   async #connect() {
     const mine = ++this.#attempt;
     clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#fail(), OPENING);
     this.#become("opening");
     let token;
     try {
@@ -82,9 +93,8 @@ export class Socket {
     }
     if (mine !== this.#attempt) return;
     if (!token || !session()) return this.close();
-    const socket = new WebSocket(address(this.path), ["bearer", token]);
+    const socket = new WebSocket(address(this.path), this.protocols(token));
     this.#socket = socket;
-    this.#timer = setTimeout(() => this.#fail(), OPENING);
     socket.onopen = () => {
       clearTimeout(this.#timer);
       this.#become("open");
@@ -97,10 +107,8 @@ export class Socket {
     };
     socket.onclose = (event) => {
       const idle = event.code === 1000 && this.state === "open";
-      if (idle) {
-        this.#drop();
-        this.#become("dormant");
-      } else this.#fail();
+      if (idle) this.rest();
+      else this.#fail();
     };
   }
 
@@ -128,6 +136,14 @@ export class Socket {
     this.state = state;
     this.onstate(state);
   }
+}
+
+function usual() {
+  return SILENCE;
+}
+
+function bearer(token) {
+  return ["bearer", token];
 }
 
 function address(path) {

@@ -1,18 +1,22 @@
-// Inside the audio thread: hands the microphone's samples on, 1024 at a time.
+// Inside the audio thread: the microphone as blocks of 40 ms, PCM16 at 24 kHz.
+
+import { Resampler } from "./resampler.js";
+
+const RATE = 24_000;
+const BLOCK = 960; // samples
 
 class Capture extends AudioWorkletProcessor {
-  #frame = new Float32Array(1024);
+  #resampler = new Resampler(sampleRate, RATE);
+  #block = new Int16Array(BLOCK);
   #filled = 0;
 
   process([[channel]]) {
     if (!channel) return true;
-    for (let at = 0; at < channel.length;) {
-      const part = Math.min(channel.length - at, this.#frame.length - this.#filled);
-      this.#frame.set(channel.subarray(at, at + part), this.#filled);
-      at += part;
-      this.#filled += part;
-      if (this.#filled < this.#frame.length) break;
-      this.port.postMessage(this.#frame.slice());
+    for (const sample of this.#resampler.push(channel)) {
+      this.#block[this.#filled++] = Math.round(Math.max(-1, Math.min(1, sample)) * 32_767);
+      if (this.#filled < BLOCK) continue;
+      this.port.postMessage(this.#block, [this.#block.buffer]);
+      this.#block = new Int16Array(BLOCK);
       this.#filled = 0;
     }
     return true;

@@ -7,10 +7,11 @@ export class MicrophoneError extends Error {}
 
 /**
  * Opens the microphone with echo cancellation; the browser asks the user.
+ * @param {string} device its id, "" for the system's choice; another one where it is gone
  * @returns {Promise<MediaStream>}
  * @throws {MicrophoneError}
  */
-export async function openMicrophone() {
+export async function openMicrophone(device = "") {
   if (!navigator.mediaDevices?.getUserMedia) throw new MicrophoneError(t("mic.insecure"));
   try {
     return await navigator.mediaDevices.getUserMedia({
@@ -19,6 +20,7 @@ export async function openMicrophone() {
         noiseSuppression: true,
         autoGainControl: true,
         channelCount: 1,
+        ...(device && { deviceId: { ideal: device } }),
       },
     });
   } catch (error) {
@@ -59,14 +61,14 @@ export function watchLevel(context, stream, onlevel) {
   };
 }
 
-/** RMS of samples as 0..1 over the range in which people speak. */
-export function loudness(samples) {
-  return Math.min(1, Math.max(0, (decibels(samples) + 60) / 50));
+/** RMS of samples, of which `full` is the loudest, as 0..1 over the range of speech. */
+export function loudness(samples, full = 1) {
+  let sum = 0;
+  for (const sample of samples) sum += (sample / full) ** 2;
+  return decibelLevel(10 * Math.log10(sum / samples.length + 1e-10));
 }
 
-/** RMS in dBFS. */
-export function decibels(samples) {
-  let sum = 0;
-  for (const sample of samples) sum += sample * sample;
-  return 10 * Math.log10(sum / samples.length + 1e-10);
+/** A level in dBFS as 0 (-60 and less) to 1 (-10 and more). */
+export function decibelLevel(decibels) {
+  return Math.min(1, Math.max(0, (decibels + 60) / 50));
 }

@@ -17,6 +17,7 @@ export class Talk {
   #turns = new Map(); // client id → {user, reply, turn, speech}
   #unlisten;
   #speaking = null;
+  #stored = []; // items of the newest page, as it was loaded
   #gone = false;
   hasMore = false;
 
@@ -39,7 +40,7 @@ export class Talk {
     const waiting = new Map(pending(this.id).map((entry) => [entry.id, entry]));
     for (const message of withoutRetried(list)) {
       const item = itemOf(message);
-      this.view.add(item);
+      this.#show(item);
       if (message === list[0] && !more && message.author === "assistant") this.#giveVoice(item);
       const entry = waiting.get(message.client_id);
       waiting.delete(message.client_id);
@@ -78,6 +79,20 @@ export class Talk {
       }
       return;
     }
+  }
+
+  /** Shows how things were stored since: the last words of a call settle a moment after it. */
+  async catchUp() {
+    const { list } = await this.#page();
+    if (this.#gone || this.#turns.size) return; // one goes on in writing already
+    const known = new Map(this.#stored.map((item) => [item.id, item]));
+    for (const message of withoutRetried(list)) {
+      const item = known.get(message.id);
+      known.delete(message.id);
+      if (item) this.view.update(Object.assign(item, { text: message.text }));
+      else this.#show(itemOf(message));
+    }
+    for (const [id, item] of known) if (id > list[0].id) this.view.remove(item); // was no speech
   }
 
   /** Shows the page before the oldest message. */
@@ -144,6 +159,11 @@ export class Talk {
     this.#gone = true;
     this.#unlisten();
     this.#speaking?.stop();
+  }
+
+  #show(item) {
+    this.#stored.push(item);
+    this.view.add(item);
   }
 
   #page(before) {

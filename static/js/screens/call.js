@@ -1,100 +1,101 @@
 // The call: the character on the whole screen.
 
 import { call } from "../api.js";
-import { Call } from "../chat/call.js";
-import { announce, fill, h, icon, iconButton, relabel, setIcon } from "../dom.js";
-import { available, voiceProblem } from "../health.js";
+import { MicrophoneError } from "../audio/microphone.js";
+import { Call } from "../call/call.js";
+import { announce, fill, h, icon, setVars } from "../dom.js";
+import { available, onHealth, understudy, voiceProblem } from "../health.js";
 import { t } from "../i18n.js";
 import { go } from "../router.js";
 import { load, save } from "../store.js";
+import { CallControls } from "../ui/call-controls.js";
+import { CaptionList } from "../ui/captions.js";
+import { deviceSheet } from "../ui/device-sheet.js";
+import { holdButton } from "../ui/hold-button.js";
+import { LevelMeter } from "../ui/level-meter.js";
 import { paint } from "../ui/portrait.js";
-import { lastDirection, setProse } from "../ui/prose.js";
 import { Stage } from "../ui/stage.js";
 
-const STAGE_STATES = { ready: "idle", held: "idle", over: "idle" };
+const STAGE_STATES = new Set(["listening", "thinking", "speaking"]);
+const VOICES = { listening: "user", speaking: "character" }; // whose bars the meter shows
 
 export async function callScreen(page, idText) {
   const conversation = await call("GET", `/api/conversations/${idText}`);
   const role = await call("GET", `/api/role/${conversation.role.id}`);
-  document.title = `${t("call.with", { name: role.name })} · ${t("title")}`;
+  const { name } = role;
+  document.title = `${t("call.with", { name })} · ${t("title")}`;
 
   const stage = new Stage(role);
   const status = h("p", { class: "call-status", role: "status" });
   const problem = h("p", { class: "call-problem", role: "alert", hidden: true });
-  const hint = h("p", { class: "caption-hint" }, t("call.hint"));
-  const heard = h("p", { class: "caption-user" });
-  const said = h("div", { class: "caption-character prose" });
-  const mute = iconButton("mic", t("call.mute"), {
-    class: "call-button",
-    "aria-pressed": false,
-    onclick: toggleMute,
-  });
-  const byHand = iconButton("hand", t("call.byhand"), {
-    class: "call-button",
-    "aria-pressed": false,
-    onclick: toggleByHand,
-  });
-  const hold = h(
+  const hint = h("p", { class: "call-hint" });
+  const again = h(
     "button",
-    { type: "button", class: "button call-hold" },
+    { type: "button", class: "text-button call-again", onclick: () => talk.reconnect() },
+    icon("retry"),
+    t("line.now"),
+  );
+  const reopen = h(
+    "button",
+    { type: "button", class: "text-button call-reopen", onclick: () => talk.reopenMicrophone() },
     icon("mic"),
-    t("call.hold"),
+    t("call.reopen"),
   );
-  const interrupt = h(
-    "button",
-    {
-      type: "button",
-      class: "button call-interrupt",
-      hidden: true,
-      onclick: () => talk.interrupt(),
+  const meter = new LevelMeter();
+  const captions = new CaptionList(name, role.language);
+  const controls = new CallControls({
+    onmute: () => talk.setMuted(!talk.muted),
+    onbyhand: () => {
+      talk.setByHand(!talk.byHand);
+      save("call.byhand", talk.byHand);
+      if (talk.byHand) hold.focus({ preventScroll: true }); // the space bar holds it
     },
-    icon("stop"),
-    t("call.interrupt"),
-  );
+    onend: leave,
+    ondevices: () =>
+      deviceSheet({
+        onmicrophone: (id) => talk.useMicrophone(id),
+        onloudspeaker: (id) => talk.useLoudspeaker(id),
+      }),
+    oninterrupt: () => talk.interrupt(),
+  });
+  const hold = holdButton({
+    label: t("call.hold"),
+    class: "call-hold",
+    onpress: () => {
+      problem.hidden = true;
+      talk.press();
+    },
+    onletgo: () => talk.letGo(),
+  });
   const start = h(
     "button",
     { type: "button", class: "button primary call-start", onclick: begin },
     icon("phone"),
     t("call.start"),
   );
-  const end = iconButton("hang-up", t("call.end"), {
-    class: "call-button hang-up",
-    onclick: leave,
+  const back = h("a", { class: "button call-back", href: `#/c/${conversation.id}` }, t("back"));
+
+  let lineState = "closed";
+  let missing = false; // ears or a voice, at the server
+  const target = { roleId: role.id, conversationId: conversation.id, language: role.language };
+  const talk = new Call(target, {
+    phase: show,
+    level: showLevel,
+    caption: (line, removed) => {
+      captions.show(line, removed);
+      if (line.author === "user" && !removed) problem.hidden = true;
+    },
+    problem: (kind, text) => complain(text ? `${t(`call.${kind}`)} ${text}` : t(`call.${kind}`)),
+    back: (how) => {
+      problem.hidden = true;
+      talk.captions.note(t(`call.${how}`, { name }));
+    },
+    line: (state) => {
+      lineState = state;
+      show(talk.phase);
+    },
   });
 
-  let from = 0;
-  const talk = new Call(
-    { roleId: role.id, conversationId: conversation.id },
-    {
-      phase: showPhase,
-      level: (level) => stage.setLevel(level),
-      user: (text) => {
-        heard.textContent = text === "…" ? "…" : t("call.you", { text });
-        if (text === "…") fill(said);
-        hint.hidden = true;
-        problem.hidden = true;
-      },
-      character: (text) => {
-        setProse(said, text);
-        said.scrollTop = said.scrollHeight;
-        stage.setMood(lastDirection(text));
-      },
-      problem: (text) => {
-        problem.textContent = text;
-        problem.hidden = false;
-      },
-      line: (state) => {
-        const down = state === "waiting" || state === "closed";
-        if (down && talk.phase !== "over")
-          status.textContent = t(navigator.onLine ? "line.reconnecting" : "line.offline");
-        else showPhase(talk.phase);
-      },
-    },
-  );
-
-  const missing = !available("asr") || !available("tts");
-  start.disabled = missing;
-  const controls = h("div", { class: "call-controls" }, byHand, mute, end);
   const element = h(
     "div",
     { class: "call" },
@@ -102,107 +103,117 @@ export async function callScreen(page, idText) {
     h(
       "div",
       { class: "call-panel" },
-      status,
+      captions.element,
+      hint,
       problem,
-      h("div", { class: "captions", "aria-live": "off" }, hint, heard, said),
-      h("div", { class: "call-actions" }, start, hold, interrupt),
-      controls,
+      h("div", { class: "call-head" }, status, meter.element, again, reopen),
+      h("div", { class: "call-actions" }, start, back, hold),
+      controls.element,
     ),
   );
   paint(element, role);
   fill(page, element);
   stage.doorway.addEventListener("click", () => talk.interrupt());
-  bindHold();
   document.addEventListener("keydown", onkey);
-  setByHand(load("call.byhand", false));
-  showPhase("ready");
-  if (missing) showMissing();
+  talk.setByHand(load("call.byhand", false));
+  show("ready");
+  const unhealth = onHealth(showHealth);
+  showHealth();
   start.focus({ preventScroll: true });
 
-  let light = null; // keeps a phone's screen on
   return () => {
+    unhealth();
     document.removeEventListener("keydown", onkey);
+    captions.dispose();
     talk.end();
-    light?.release();
   };
 
   async function begin() {
-    from = Date.now();
     start.disabled = true;
     problem.hidden = true;
-    status.textContent = t("call.opening");
+    status.textContent = t("call.microphone.asked");
     try {
       await talk.start();
-      light = await navigator.wakeLock?.request("screen").catch(() => null);
+      (talk.byHand ? hold : controls.mute).focus({ preventScroll: true });
     } catch (error) {
-      problem.textContent = error.message;
-      problem.hidden = false;
-      status.textContent = t("call.ready", { name: role.name });
+      if (talk.phase === "over") return;
+      complain(error instanceof MicrophoneError ? error.message : t("error.network"));
+      show(talk.phase);
     } finally {
-      start.disabled = false;
+      start.disabled = missing;
+      if (talk.phase === "ready") start.focus({ preventScroll: true });
     }
   }
 
-  function leave() {
-    talk.end();
-    if (from) announce(t("call.ended"));
+  async function leave() {
+    if (talk.phase === "over") return; // it was pressed twice
+    await talk.end();
+    if (!element.isConnected) return; // one went elsewhere meanwhile
+    announce(t("call.ended"));
     go(`/c/${conversation.id}`, { replace: true });
   }
 
-  function showPhase(phase) {
+  function showHealth() {
+    const before = missing;
+    missing = !available("asr") || !available("tts");
+    if (talk.phase !== "ready") return;
+    start.disabled = missing;
+    if (missing) complain(`${t("call.missing")} ${voiceProblem()}`);
+    else if (before) problem.hidden = true;
+    show("ready");
+  }
+
+  function show(phase) {
+    const focused = element.contains(document.activeElement) && document.activeElement;
+    if (element.dataset.phase === "opening" && talk.dialogue.connected) problem.hidden = true;
     element.dataset.phase = phase;
-    stage.setState(STAGE_STATES[phase] ?? phase);
-    start.hidden = phase !== "ready";
-    interrupt.hidden = phase !== "speaking" && phase !== "thinking";
-    hold.hidden = phase === "ready" || phase === "over" || !talk.byHand;
-    mute.hidden = byHand.hidden = phase === "ready";
-    const muted = phase === "held" && talk.muted;
-    status.textContent = t(muted ? "call.muted" : `call.${phase}`, { name: role.name });
+    stage.setState(STAGE_STATES.has(phase) ? phase : "idle");
+    meter.setWhose(VOICES[phase] ?? "nobody");
+    const ready = phase === "ready";
+    start.hidden = back.hidden = !ready;
+    hint.hidden = phase === "over" || captions.element.hasChildNodes();
+    const how = t(talk.byHand ? "call.hint.byhand" : "call.hint");
+    hint.textContent = understudy() ? `${how} ${t("call.understudy")}` : how;
+    captions.element.hidden = !captions.element.hasChildNodes();
+    controls.element.hidden = ready;
+    again.hidden = lineState !== "waiting" || ready || phase === "over";
+    if (!talk.deaf && !reopen.hidden) problem.hidden = true; // the microphone is back
+    reopen.hidden = !talk.deaf || ready || phase === "over" || !again.hidden;
+    meter.element.hidden = ready || !again.hidden || !reopen.hidden;
+    hold.hidden = ready || !talk.byHand;
+    element.toggleAttribute("data-byhand", !hold.hidden);
+    // Not disabled in earnest: a button that is held must be told when it is let go.
+    const idle = talk.muted || talk.deaf || phase === "opening" || phase === "lost";
+    hold.setAttribute("aria-disabled", idle);
+    const interruptible = phase === "speaking" || phase === "thinking";
+    controls.show({ muted: talk.muted, byHand: talk.byHand, interruptible });
+    const word = t(`call.is.${wordOf(phase)}`, { name });
+    if (status.textContent !== word) status.textContent = word; // it is read out at each change
+    if (focused && !focused.checkVisibility())
+      (ready ? start : controls.mute).focus({ preventScroll: true });
   }
 
-  function toggleMute() {
-    talk.setMuted(!talk.muted);
-    mute.setAttribute("aria-pressed", talk.muted);
-    setIcon(mute, talk.muted ? "mic-off" : "mic");
-    relabel(mute, t(talk.muted ? "call.unmute" : "call.mute"));
+  /** Why there is no line is said, where it is known. */
+  function wordOf(phase) {
+    if (phase !== "opening" && phase !== "lost") return phase;
+    if (!navigator.onLine) return "offline";
+    if (talk.dialogue.due && lineState === "opening") return "renewing";
+    return phase === "opening" && lineState === "waiting" ? "unreached" : phase;
   }
 
-  function toggleByHand() {
-    setByHand(!talk.byHand);
-    save("call.byhand", talk.byHand);
-    showPhase(talk.phase);
+  function showLevel(who, level) {
+    if (who === "user") setVars(controls.mute, { "--level": level.toFixed(2) });
+    if (who !== VOICES[talk.phase]) return;
+    stage.setLevel(level);
+    meter.push(level);
   }
 
-  function setByHand(on) {
-    talk.setByHand(on);
-    byHand.setAttribute("aria-pressed", on);
-  }
-
-  function bindHold() {
-    hold.addEventListener("pointerdown", (event) => {
-      hold.setPointerCapture(event.pointerId);
-      talk.press();
-    });
-    for (const name of ["pointerup", "pointercancel"])
-      hold.addEventListener(name, () => talk.letGo());
-    hold.addEventListener("contextmenu", (event) => event.preventDefault());
-    hold.addEventListener("keydown", (event) => {
-      if (event.key !== " " && event.key !== "Enter") return;
-      event.preventDefault();
-      if (!event.repeat) talk.press();
-    });
-    hold.addEventListener(
-      "keyup",
-      (event) => (event.key === " " || event.key === "Enter") && talk.letGo(),
-    );
+  function complain(text) {
+    problem.textContent = text;
+    problem.hidden = false;
   }
 
   function onkey(event) {
     if (event.key === "Escape" && !document.querySelector("dialog[open]")) talk.interrupt();
-  }
-
-  function showMissing() {
-    problem.textContent = `${t("call.missing")} ${voiceProblem()}`;
-    problem.hidden = false;
   }
 }

@@ -1,6 +1,7 @@
 // Talking: the stage beside the log.
 
 import { call } from "../api.js";
+import { justEnded } from "../call/call.js";
 import { lineState, openLine } from "../chat/line.js";
 import { Talk } from "../chat/talk.js";
 import { announce, fill, h, icon, iconButton } from "../dom.js";
@@ -16,6 +17,7 @@ import { Stage } from "../ui/stage.js";
 import { showHistory } from "./conversations.js";
 
 const PATIENCE = 1200; // ms a lost line may take before it is spoken of
+const STORING = 1500; // ms after which the last words of a call are stored
 
 export async function chatScreen(page, idText) {
   const id = Number(idText);
@@ -37,6 +39,7 @@ export async function chatScreen(page, idText) {
     onedit: (item) => composer.compose(item.text),
   });
   let timer = 0; // until a lost line is spoken of
+  let catching = 0; // until what a call left behind is looked for once more
   let recording = false;
   let talkState = "idle";
   const talk = new Talk(id, role, {
@@ -97,6 +100,7 @@ export async function chatScreen(page, idText) {
   log.offerOlder(talk.hasMore);
   log.toEnd();
   openLine();
+  if (justEnded(id)) catching = setTimeout(() => talk.catchUp().catch(toastError), STORING);
   document.addEventListener("visibilitychange", awake);
   if (matchMedia("(pointer: fine)").matches) composer.focus();
 
@@ -104,6 +108,7 @@ export async function chatScreen(page, idText) {
 
   function dispose() {
     clearTimeout(timer);
+    clearTimeout(catching);
     document.removeEventListener("visibilitychange", awake);
     unhealth();
     talk.dispose();
