@@ -9,6 +9,8 @@ PYTHON := $(VENV)/bin/python
 PYTHON3 ?= $(shell for name in python3.12 python3.11 python3 python3.13 python3.14 python; do \
 	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && \
 	echo "$$name" && break; done)
+# Processes of pytest; each file of tests runs in one of them.
+PYTEST_WORKERS ?= 2
 # Settings as in production, for `check --deploy` and for mypy's view of the models.
 PRODUCTION := DEBUG=off HOST=0.0.0.0 PUBLIC_BASE_URL=https://liyuan.example \
 	SECRET_KEY=only-for-the-deployment-check-0123456789-abcdefghijkl RATE_LIMITS=on \
@@ -26,11 +28,11 @@ run: .python $(VENV)/.run $(if $(filter local,$(LLM)),$(VENV)/.llm) ## install w
 	@exec $(PYTHON) manage.py serve web --prepare
 
 .PHONY: test
-test: lint $(VENV)/.system ## lint, then all tests (installs what the tests need)
+test: lint $(VENV)/.clients $(VENV)/.system ## lint, then all tests (installs what the tests need)
 	@echo "==> speech weights for the tests"
 	@$(PYTHON) manage.py fetch_models
 	@echo "==> tests"
-	@$(PYTHON) -m pytest $(PYTEST)
+	@$(PYTHON) -m pytest -n $(PYTEST_WORKERS) --dist loadfile $(PYTEST)
 
 .PHONY: lint
 lint: .python $(VENV)/.dev ## ruff, mypy, import rules, migrations, deployment check
@@ -86,6 +88,9 @@ $(VENV)/.llm: requirements-llm.txt $(VENV)/.run
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.run
 	@$(PYTHON3) config/bootstrap.py dev
+
+$(VENV)/.clients: requirements-clients.txt $(VENV)/.dev
+	@$(PYTHON3) config/bootstrap.py clients
 
 # Looked at each time: it is quick, and system packages can go.
 .PHONY: $(VENV)/.system

@@ -1,16 +1,16 @@
-"""``make bench``: all measurements in one run, some eight minutes; a table at the end.
+"""``make bench``: all measurements in one run, some twenty minutes; a table at the end.
 
-Name some to run only those: ``python -m bench chat call idle lists speech v1``.
+Name some to run only those: ``python -m bench chat call idle lists speech v1 realtime``.
 """
 
 import sys
 
-from bench import idle_sockets, role_list, syntheses, v1_speech
+from bench import idle_sockets, realtime, role_list, syntheses, v1_speech
 from bench.measure import table
 from bench.systems import embedded, floor, providers, scaled
 from bench.turns import CALL, CHAT, Measured, measure
 
-PARTS = ("chat", "call", "idle", "lists", "speech", "v1")
+PARTS = ("chat", "call", "idle", "lists", "speech", "v1", "realtime")
 
 
 def turns(chosen: list[str]) -> list[Measured]:
@@ -87,6 +87,8 @@ def main(chosen: list[str]) -> None:
     if "v1" in chosen:
         say("/v1/audio/speech")
         print(f"\n{v1_speech.measure()}")
+    if "realtime" in chosen:
+        print(f"\n{realtime.measure()}")
 
 
 if __name__ == "__main__":

@@ -88,20 +88,21 @@ def _settings(provider: ProviderProcess) -> dict[str, str]:
 
 
 @contextmanager
-def embedded(provider: ProviderProcess) -> Iterator[System]:
-    """The default mode: one process."""
-    with start_server(_settings(provider)) as web:
+def embedded(provider: ProviderProcess, env: Mapping[str, str] | None = None) -> Iterator[System]:
+    """The default mode: one process. ``env`` are further settings."""
+    with start_server({**_settings(provider), **(env or {})}) as web:
         yield System("embedded", {"web": web}, web.ws_url, web.base_url)
 
 
 @contextmanager
-def scaled(provider: ProviderProcess) -> Iterator[System]:
-    """Redis, PostgreSQL, uvicorn and two workers for turns."""
+def scaled(provider: ProviderProcess, env: Mapping[str, str] | None = None) -> Iterator[System]:
+    """Redis, PostgreSQL, uvicorn and two workers for turns. ``env`` are further settings."""
     with ExitStack() as stack:
         redis = stack.enter_context(_redis())
         database = stack.enter_context(_postgres())
         settings = {
             **_settings(provider),
+            **(env or {}),
             "REDIS_URL": f"redis://127.0.0.1:{redis[1]}/0",
             "DATABASE_URL": f"postgresql://liyuan@127.0.0.1:{database[1]}/postgres",
         }

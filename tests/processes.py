@@ -139,6 +139,7 @@ _SERVERS: dict[str, Callable[[int], list[str]]] = {
     "uvicorn": lambda port: [
         *(sys.executable, "-m", "uvicorn", _APPLICATION, "--port", str(port)),
         *("--ws", "websockets-sansio", "--ws-max-size", "33554432", "--lifespan", "on"),
+        *("--ws-per-message-deflate", "false"),
         *("--no-access-log", "--no-proxy-headers", "--timeout-graceful-shutdown", "25"),
     ],
     "daphne": lambda port: [

@@ -55,6 +55,19 @@ def test_an_environment_is_made_once_and_mended_when_broken(clone):
     assert subprocess.run([python, "-c", "import pip"], check=False).returncode == 0
 
 
+def test_the_published_clients_have_an_environment_of_their_own(clone):
+    (clone / "requirements-clients.txt").write_text("# nothing\n")
+    code, told = bootstrap(clone, "run", "clients")
+    assert code == 0, told
+    assert "virtual environment in .venv/clients" in told
+    assert (clone / ".venv/.clients").exists()
+    python = clone / ".venv/clients/bin/python"
+    prefix = subprocess.run(
+        [python, "-c", "import sys; print(sys.prefix)"], capture_output=True, text=True, check=True
+    )
+    assert prefix.stdout.strip() == str(clone / ".venv/clients")
+
+
 def test_a_python_without_venv_says_what_to_install(clone):
     """As Debian ships it. Without apt-get at hand nothing is tried."""
     (clone / "ensurepip.py").write_text("raise ImportError\n")

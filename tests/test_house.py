@@ -14,7 +14,7 @@ from config import env
 from config.version import read_version
 from tests.processes import ROOT, environment, manage
 
-ROOMS = ("config", "accounts", "voice", "roles", "uploads", "chat")
+ROOMS = ("config", "accounts", "voice", "roles", "uploads", "chat", "realtime")
 READERS = {
     *("text", "boolean", "number", "integer", "choice"),
     *("words", "prices", "amounts", "networks"),
@@ -173,7 +173,7 @@ def requirement_names(path: Path) -> set[str]:
     return {re.sub(r"[-_.]+", "-", match[0]).lower() for match in found if match}
 
 
-@pytest.mark.parametrize("name", ["requirements", "requirements-dev"])
+@pytest.mark.parametrize("name", ["requirements", "requirements-dev", "requirements-clients"])
 def test_every_requirement_is_pinned(name):
     lock = ROOT / f"{name}.txt"
     lines = [line for line in lock.read_text(encoding="utf-8").splitlines() if line[:1].isalnum()]

@@ -60,7 +60,7 @@ def test_a_revoked_key_ends_at_once(another: Caller):
         "/nothing",
         "/models/",
         "/audio/translations",
-        "/realtime",
+        "/realtime/",
         "/x%0Ay",
         "/%00",
         "/../v1",
