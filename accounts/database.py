@@ -16,6 +16,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
+from psycopg_pool import PoolTimeout
 
 from accounts.prepared import Prepared
 
@@ -24,8 +25,10 @@ logger = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# Seconds between tries while the database is away.
-_WAITS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
+# What must outlive a restart of the database is tried for so long (seconds), and the waits
+# between its tries grow from the first to the longest.
+PATIENCE = 16.0
+_FIRST_WAIT, _LONGEST_WAIT = 0.2, 4.0
 
 # A connection that was not used for so long is asked whether it still lives (seconds).
 _TRUSTED = 1.0
@@ -59,8 +62,9 @@ async def in_database_thread(function: Callable[P, T], *args: P.args, **kwargs: 
 
     Context variables (request and turn ids of the log) are those of the caller. If the
     caller is cancelled the function still runs to its end, so that a write is whole.
-    A function that finds the kept connection dead is run once more on a new one. Only where
-    the connection is lost while the database acknowledges a commit is a write made twice.
+    A function that finds the kept connection dead is run once more on a new one, unless none
+    is to be had. Only where the connection is lost while the database acknowledges a commit
+    is a write made twice.
     """
     context = copy_context()
 
@@ -71,7 +75,9 @@ async def in_database_thread(function: Callable[P, T], *args: P.args, **kwargs: 
         try:
             return function(*args, **kwargs)
         except (OperationalError, InterfaceError) as error:
-            if kept is None or (connection.connection is kept and connection.is_usable()):
+            if kept is None or isinstance(error.__cause__, PoolTimeout):
+                raise  # there is no other connection to be had
+            if connection.connection is kept and connection.is_usable():
                 raise
             logger.warning("connection to the database lost: %s", error)
             connection.close()
@@ -113,13 +119,29 @@ async def warm() -> None:
 async def persistently(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """``in_database_thread`` for what must outlive a restart of the database.
 
-    Tried again for up to 16 s while the database is away, so the function must be safe to
-    run twice. Raises what the last try raised.
+    See ``persistently_until``: it is tried for PATIENCE seconds from now.
     """
-    for wait in _WAITS:
+    until = time.monotonic() + PATIENCE
+    return await persistently_until(until, function, *args, **kwargs)
+
+
+async def persistently_until(
+    until: float, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+) -> T:
+    """``in_database_thread``, and once more and again while the database is away.
+
+    No try but the first begins after ``until`` (seconds of ``time.monotonic``). A try may
+    itself wait for a connection, as long as the pool has it wait. The function must be safe
+    to run twice. Raises what the last try raised.
+    """
+    wait = _FIRST_WAIT
+    while True:
         try:
             return await in_database_thread(function, *args, **kwargs)
         except (OperationalError, InterfaceError) as error:
+            left = until - time.monotonic()
+            if left <= 0:
+                raise
             logger.warning("database away: %s", error)
-            await asyncio.sleep(wait)
-    return await in_database_thread(function, *args, **kwargs)
+        await asyncio.sleep(min(wait, left))
+        wait = min(wait * 2, _LONGEST_WAIT)

@@ -1,13 +1,14 @@
 """What a session says, as it is stored: one thing after the other, beside the session."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
 
-from accounts.database import in_database_thread, persistently
+from accounts.database import PATIENCE, in_database_thread, persistently_until
 from chat import live_services
 from chat.services import ConversationNotFound
 from realtime.effects import ForgetItem, StoreReply, StoreTranscript, StoreUtterance
@@ -38,7 +39,8 @@ class Record:
     """Stores what was said, in order, in the conversation that the chat shows too.
 
     What was said aloud cannot be said again: while the database is away it is tried for some
-    seconds, and what comes behind it waits. Who has typed is told at once.
+    seconds from when it was said, and what comes behind it waits. Who has typed is told as
+    soon as all before it is stored or given up.
 
     A new conversation begins with the first words. One that is deleted meanwhile begins
     anew with the next.
@@ -56,7 +58,7 @@ class Record:
         self._pk = conversation.pk if conversation else None
         self._on_failed = on_failed
         self._messages: dict[str, int] = {}
-        self._waiting: deque[tuple[Entry, asyncio.Future[None]]] = deque()
+        self._waiting: deque[tuple[Entry, float, asyncio.Future[None]]] = deque()
         self._working: asyncio.Task[None] | None = None
         self._utterance: asyncio.Future[None] | None = None
 
@@ -71,7 +73,8 @@ class Record:
         if self._conversation is None:
             done.set_result(None)
             return done
-        self._waiting.append((entry, done))
+        # Counted from here, an outage tries the patience of all that wait just once.
+        self._waiting.append((entry, time.monotonic() + PATIENCE, done))
         if isinstance(entry, StoreUtterance):
             self._utterance = done
         if self._working is None or self._working.done():
@@ -90,12 +93,12 @@ class Record:
 
     async def _work(self) -> None:
         while self._waiting:
-            entry, done = self._waiting.popleft()
+            entry, until, done = self._waiting.popleft()
             try:
                 if _is_typed(entry):
                     await in_database_thread(self._store, entry)
                 else:
-                    await persistently(self._store, entry)
+                    await persistently_until(until, self._store, entry)
             except Exception:
                 logger.exception("what was said could not be stored", kind=type(entry).__name__)
                 self._on_failed(entry.item_id)

@@ -183,7 +183,8 @@ def test_deployment_check_is_clean(installation):
 
 def test_beat_reaches_the_background_worker(installation):
     """Within 30 s beat asks for a look after lost turns."""
-    asking = Celery(broker=installation.environment("beat")["REDIS_URL"])
+    # Else the tasks of the tests that follow in this process would be this one's.
+    asking = Celery(broker=installation.environment("beat")["REDIS_URL"], set_as_current=False)
     asking.conf.broker_transport_options = {"global_keyprefix": "liyuan:"}
 
     def swept() -> bool:

@@ -109,7 +109,13 @@ def test_british_english_is_another_accent():
 
 @pytest.mark.parametrize(
     ("word", "sounds"),
-    [("zorble", "zˈɔɹbᵊl"), ("kratch", "kɹˈæʧ"), ("phlane", "flˈAn"), ("quib", "kwˈɪb")],
+    [
+        ("zorble", "zˈɔɹbᵊl"),
+        ("kratch", "kɹˈæʧ"),
+        ("phlane", "flˈAn"),
+        ("quib", "kwˈɪb"),
+        ("qu", "kˈu"),
+    ],
 )
 def test_invented_words_sound_as_they_are_written(word, sounds):
     assert sound_out(word) == sounds

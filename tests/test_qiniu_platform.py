@@ -84,7 +84,9 @@ def test_a_call_is_heard_answered_and_spoken(
     spoken = [
         each for each in exchanges(qiniu, "speech") if each["body"]["request"]["text"] in REPLY
     ]
-    assert "".join(each["body"]["request"]["text"] for each in spoken) == REPLY
+    # Two are made at a time: which of them arrives first is open.
+    texts = sorted((each["body"]["request"]["text"] for each in spoken), key=REPLY.index)
+    assert "".join(texts) == REPLY
     assert {each["body"]["audio"]["voice_type"] for each in spoken} == {VOICE}
 
 

@@ -293,21 +293,22 @@ def test_the_database_gone_while_somebody_speaks(scaled, scaled_caller):
 
 
 def test_the_database_gone_for_a_while(scaled, scaled_caller):
-    with call(scaled.server.ws_url, key=scaled_caller.key) as line:
-        assert line.ask("第一句。", output_modalities=["text"])["status"] == "completed"
-        scaled.postgres.stop()
-        line.say("第二句。", id="item_lost")
-        line.until("conversation.item.done", 40)
-        error = line.until("error", 40)["error"]
-        assert error["type"] == "server_error"
-        scaled.postgres.start()
-        wait_until(lambda: line.ask("第三句。")["status"] == "completed", 60)
-        assert_in_order(line.events)
-
     def stored() -> list[str]:
         rows = scaled_caller.account.get("/api/conversations")["list"]
         path = f"/api/conversations/{rows[0]['id']}/messages"
         return [m["text"] for m in scaled_caller.account.get(path)["list"]]
 
+    with call(scaled.server.ws_url, key=scaled_caller.key) as line:
+        assert line.ask("第一句。", output_modalities=["text"])["status"] == "completed"
+        wait_until(lambda: stored()[-2:-1] == ["第一句。"])  # and the answer to it
+        scaled.postgres.stop()
+        line.say("第二句。", id="item_lost")
+        line.until("conversation.item.done", 40)
+        error = line.until("error", 40)["error"]
+        assert error["type"] == "server_error"
+        assert "item_lost" in error["message"]
+        scaled.postgres.start()
+        wait_until(lambda: line.ask("第三句。")["status"] == "completed", 60)
+        assert_in_order(line.events)
     wait_until(lambda: "第三句。" in stored())
     assert "第二句。" not in stored()

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection
 
-from accounts import database
 from accounts.database import in_database_thread
 from accounts.models import User
 from chat.models import Message
+from realtime import record as record_module
 from realtime.effects import StoreReply, StoreTranscript, StoreUtterance
 from realtime.record import Conversation, Record
 from roles.models import Role
@@ -100,7 +100,7 @@ async def test_who_has_typed_is_told_at_once(conversation, outage):
 
 
 async def test_what_cannot_be_stored_in_the_end_is_told(conversation, outage, monkeypatch):
-    monkeypatch.setattr(database, "_WAITS", (0.01, 0.02))
+    monkeypatch.setattr(record_module, "PATIENCE", 0.1)
     lost: list[str] = []
     record = Record(conversation, on_failed=lost.append)
     outage.lasts(60.0)
@@ -111,3 +111,19 @@ async def test_what_cannot_be_stored_in_the_end_is_told(conversation, outage, mo
     assert lost == ["item_1", "item_2"]
     outage.ends = 0.0
     assert await in_database_thread(said) == []
+
+
+async def test_an_outage_tries_the_patience_of_all_that_wait_just_once(
+    conversation, outage, monkeypatch
+):
+    patience = 0.6
+    monkeypatch.setattr(record_module, "PATIENCE", patience)
+    lost: list[str] = []
+    record = Record(conversation, on_failed=lost.append)
+    outage.lasts(60.0)
+    began = time.monotonic()
+    for number in range(8):
+        record.keep(StoreReply(f"item_{number}", "今夜必有东风。"))
+    await record.keep(StoreUtterance("item_typed", "在吗"))
+    assert time.monotonic() - began < 4 * patience
+    assert lost == [*(f"item_{number}" for number in range(8)), "item_typed"]
