@@ -8,6 +8,7 @@ import pytest
 from tests.platform import ProviderProcess, loopback_providers
 from tests.processes import ServerProcess, start_server
 from tests.realtime_clients.frames import Dialect, check_session
+from tests.realtime_clients.speech import utterance
 from tests.realtime_clients.tap import Tap, tap
 from tests.v1.conftest import Caller
 
@@ -87,6 +88,14 @@ def caller(server: ServerProcess) -> Caller:
 def zhuge(caller: Caller) -> str:
     """A character as a model."""
     return f"role:{caller.account.role('诸葛亮')}"
+
+
+@pytest.fixture(scope="package")
+def microphone(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A file into which somebody speaks, PCM16 mono at 24 kHz."""
+    path = tmp_path_factory.mktemp("microphone") / "utterance.pcm"
+    path.write_bytes(utterance(after_ms=1_500))
+    return str(path)
 
 
 @pytest.fixture(scope="module")

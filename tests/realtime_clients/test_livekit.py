@@ -1,14 +1,12 @@
 """LiveKit's OpenAI plugin, with its own defaults: semantic_vad, transcription, voice marin."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.platform import ProviderProcess
 from tests.realtime_clients.client_process import ClientProcess, python_client
 from tests.realtime_clients.conftest import CALL, HEARD, REPLY, TALE, WEATHER, Wire
-from tests.realtime_clients.speech import utterance
 from tests.servers.voiced import seconds_of
 from tests.v1.conftest import Caller
 
@@ -24,13 +22,6 @@ def client() -> Iterator[ClientProcess]:
 @pytest.fixture
 def options(wire: Wire, caller: Caller, zhuge: str) -> dict[str, str]:
     return {"base_url": wire.base_url, "api_key": caller.key, "model": zhuge}
-
-
-@pytest.fixture
-def microphone(tmp_path: Path) -> str:
-    path = tmp_path / "utterance.pcm"
-    path.write_bytes(utterance(after_ms=1_500))
-    return str(path)
 
 
 def test_a_turn_in_text(client: ClientProcess, options: dict[str, str], wire: Wire):

@@ -2,7 +2,6 @@
 
 import ssl
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +12,6 @@ from tests.processes import ServerProcess
 from tests.realtime_clients.client_process import ClientProcess, node_client
 from tests.realtime_clients.conftest import CALL, HEARD, REPLY, TALE, WEATHER, Wire
 from tests.realtime_clients.frames import Dialect
-from tests.realtime_clients.speech import utterance
 from tests.realtime_clients.tap import Tap, tap
 from tests.servers.voiced import seconds_of
 from tests.v1.conftest import Caller
@@ -51,13 +49,6 @@ def dialect(request: pytest.FixtureRequest, wire: Wire) -> Dialect:
 @pytest.fixture
 def options(wire: Wire, dialect: Dialect, caller: Caller, zhuge: str) -> dict[str, str]:
     return {"baseURL": wire.base_url, "apiKey": caller.key, "model": zhuge, "dialect": dialect}
-
-
-@pytest.fixture
-def microphone(tmp_path: Path) -> str:
-    path = tmp_path / "utterance.pcm"
-    path.write_bytes(utterance())
-    return str(path)
 
 
 def test_a_turn_in_text(client: ClientProcess, options: dict[str, str]):

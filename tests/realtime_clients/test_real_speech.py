@@ -52,13 +52,6 @@ def zhuge(caller: Caller) -> str:
     return f"role:{caller.account.role('诸葛亮')}"
 
 
-@pytest.fixture(scope="module")
-def microphone(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("microphone") / "utterance.pcm"
-    path.write_bytes(utterance(after_ms=1_500))
-    return str(path)
-
-
 @pytest.fixture(autouse=True)
 def _answer(wire: Wire, providers: ProviderProcess) -> None:
     providers.script("chat", text=REPLY)

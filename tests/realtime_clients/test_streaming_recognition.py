@@ -1,7 +1,6 @@
 """With a recogniser that understands while one speaks: speech is answered the sooner."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -50,13 +49,6 @@ def _answers(dashscope: DashScopeProcess) -> None:
     dashscope.reset()
     dashscope.script("chat", text=REPLY)
     dashscope.script("asr", text=HEARD)
-
-
-@pytest.fixture
-def microphone(tmp_path: Path) -> str:
-    path = tmp_path / "utterance.pcm"
-    path.write_bytes(utterance(after_ms=1_500))
-    return str(path)
 
 
 async def test_openai(wire: Wire, caller: Caller, zhuge: str):
