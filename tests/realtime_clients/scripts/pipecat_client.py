@@ -20,6 +20,7 @@ from pipecat.frames.frames import (
     OutputAudioRawFrame,
     StartFrame,
     TTSStoppedFrame,
+    TTSTextFrame,
     UserStartedSpeakingFrame,
     UserStoppedSpeakingFrame,
 )
@@ -195,6 +196,10 @@ async def interrupted(options: dict[str, Any], path: str) -> dict[str, Any]:
     async with talking(**options, asked="讲个故事") as talk:
         await talk.worker.queue_frame(LLMRunFrame())
         await until(lambda: talk.loudspeaker.played > RATE * 2, 30, talk.told())
+        # Text that is between two of pipecat's processors when it is interrupted is put before
+        # the next reply: speak where a sentence has just come, seconds before the one behind it.
+        sentences = talk.watcher.count(TTSTextFrame)
+        await until(lambda: talk.watcher.count(TTSTextFrame) > sentences, 30, talk.told())
         await talk.speak(path)
         await talk.answered(2)
         return {**talk.found(), "interruptions": talk.watcher.count(InterruptionFrame)}
